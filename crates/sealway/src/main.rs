@@ -1,0 +1,6 @@
+//! Sealway, the command line.
+#![forbid(unsafe_code)]
+
+fn main() {
+    println!("sealway");
+}

@@ -1,0 +1,2 @@
+//! The interop runner.
+#![forbid(unsafe_code)]

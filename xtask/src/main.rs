@@ -1,0 +1,6 @@
+//! Build and test commands.
+#![forbid(unsafe_code)]
+
+fn main() {
+    println!("xtask");
+}
