@@ -1,1 +1,39 @@
-//! TUN, UDP and raw sockets, netlink, namespaces, in-memory and fault-injecting devices.
+//! Where octets meet the operating system: TUN devices, the sockets of the unprotected side,
+//! in-memory and fault-injecting devices, netlink, namespaces, capture.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`device`] | the one trait that every outside is, and why a send may fail |
+//! | [`tun`] | the protected side |
+//! | [`outside`] | the unprotected side: UDP, raw protocols 50 and 51, whole packets |
+//! | [`clear`] | the device for BYPASS traffic |
+//! | [`memory`], [`fault`] | an outside without a kernel; one that misbehaves on purpose |
+//! | [`netlink`], [`sysctl`] | links, addresses, routes, switches |
+//! | [`namespace`], [`process`] | network namespaces that die with us, children that do too |
+//! | [`capture`] | every frame of an interface |
+//! | [`poll`], [`readiness`] | waiting, and ending a wait |
+//!
+//! This crate knows nothing of the engine: it moves [`sealway_packet`] types. It is the only crate
+//! with `unsafe`, all of it in one small private module, each block with its argument.
+//!
+//! Everything here that opens a socket or a device does so in the network namespace of the calling
+//! thread, and what was opened stays there whatever the thread does later.
+
+pub mod capture;
+pub mod clear;
+pub mod device;
+pub mod fault;
+pub mod memory;
+pub mod namespace;
+pub mod netlink;
+pub mod outside;
+pub mod poll;
+pub mod process;
+pub mod readiness;
+pub mod sysctl;
+pub mod tun;
+
+mod control;
+mod sys;
+
+pub use device::{Device, SendError};

@@ -1,0 +1,1 @@
+//! Control messages: the facts that travel beside a datagram.

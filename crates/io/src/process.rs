@@ -1,0 +1,10 @@
+//! Children that do not outlive us.
+
+use std::process::Command;
+
+/// The command's process is killed when the thread that spawns it ends, however it ends. Spawn it
+/// from a thread that lives as long as the child should: the main thread, or a namespace's
+/// ([`crate::namespace::Namespace::run`]).
+pub fn die_with_us(command: &mut Command) -> &mut Command {
+    command
+}
