@@ -1,6 +1,8 @@
 //! The names of algorithms: those that stand in a tree, and those that are
 //! known but refused, each with its reason.
 
+use crate::suggest;
+
 /// An algorithm named by `-E`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encryption {
@@ -42,115 +44,125 @@ pub enum Authentication {
     AesXcbcMac,
 }
 
-/// What became of a name behind `-E` or `-A`.
-pub(crate) enum Lookup<T> {
+/// What a name behind `-E` or `-A` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name<T> {
     /// An algorithm that a tree can hold.
     Known(T),
-    /// A name of setkey's that Sealway refuses, and why: a whole sentence.
-    Refused(&'static str),
-    /// No name of setkey's.
-    Unknown,
+    /// An algorithm of some setkey's that Sealway refuses: why, and what to
+    /// write instead.
+    Refused(&'static str, &'static str),
 }
 
-impl Encryption {
-    /// Every algorithm.
-    pub const ALL: [Encryption; 9] = [
-        Encryption::AesGcm16,
-        Encryption::AesGmac,
-        Encryption::ChaCha20Poly1305,
-        Encryption::AesCcm8,
-        Encryption::AesCcm12,
-        Encryption::AesCcm16,
-        Encryption::AesCbc,
-        Encryption::AesCtr,
-        Encryption::Null,
-    ];
+use Name::{Known, Refused};
 
+/// Each name behind `-E`, the canonical one of an algorithm first.
+const ENCRYPTION: [(&str, Name<Encryption>); 23] = [
+    ("aes-gcm-16", Known(Encryption::AesGcm16)),
+    ("aes-gmac", Known(Encryption::AesGmac)),
+    ("chacha20-poly1305", Known(Encryption::ChaCha20Poly1305)),
+    ("aes-ccm-8", Known(Encryption::AesCcm8)),
+    ("aes-ccm-12", Known(Encryption::AesCcm12)),
+    ("aes-ccm-16", Known(Encryption::AesCcm16)),
+    ("aes-cbc", Known(Encryption::AesCbc)),
+    ("rijndael-cbc", Known(Encryption::AesCbc)),
+    ("aes-ctr", Known(Encryption::AesCtr)),
+    ("null", Known(Encryption::Null)),
+    (
+        "simple",
+        Refused("is an old name for no encryption", "write null"),
+    ),
+    ("aes-gcm-8", Refused(SHORT_GCM, ANY_AES)),
+    ("aes-gcm-12", Refused(SHORT_GCM, ANY_AES)),
+    ("des-cbc", Refused(DES, ANY_AES)),
+    ("des-deriv", Refused(DES, ANY_AES)),
+    ("des-32iv", Refused(DES, ANY_AES)),
+    ("3des-cbc", Refused(SMALL_BLOCK, ANY_AES)),
+    ("3des-deriv", Refused(SMALL_BLOCK, ANY_AES)),
+    ("blowfish-cbc", Refused(SMALL_BLOCK, ANY_AES)),
+    ("cast128-cbc", Refused(SMALL_BLOCK, ANY_AES)),
+    ("rc5-cbc", Refused(SMALL_BLOCK, ANY_AES)),
+    ("camellia-cbc", Refused(NOT_BUILT, ANY_AES)),
+    ("twofish-cbc", Refused(NOT_BUILT, ANY_AES)),
+];
+
+const ANY_AES: &str = "choose aes-gcm-16, or aes-cbc with an -A";
+const SHORT_GCM: &str = "would shorten the ICV of AES-GCM below 16 octets (RFC 8221 §5)";
+const DES: &str = "can be broken by trying all keys (RFC 8221 §5)";
+const SMALL_BLOCK: &str = "has blocks of 64 bits and leaks under load (RFC 8221 §5)";
+const NOT_BUILT: &str = "is not built into Sealway";
+
+/// Each name behind `-A`, the canonical one of an algorithm first.
+const AUTHENTICATION: [(&str, Name<Authentication>); 17] = [
+    ("hmac-sha1", Known(Authentication::HmacSha1)),
+    ("hmac-sha2-256", Known(Authentication::HmacSha256)),
+    ("hmac-sha256", Known(Authentication::HmacSha256)),
+    ("hmac-sha2-384", Known(Authentication::HmacSha384)),
+    ("hmac-sha384", Known(Authentication::HmacSha384)),
+    ("hmac-sha2-512", Known(Authentication::HmacSha512)),
+    ("hmac-sha512", Known(Authentication::HmacSha512)),
+    ("aes-xcbc-mac", Known(Authentication::AesXcbcMac)),
+    ("hmac-md5", Refused(OLD_HASH, ANY_HMAC)),
+    ("keyed-md5", Refused(OLD_HASH, ANY_HMAC)),
+    ("keyed-sha1", Refused(OLD_HASH, ANY_HMAC)),
+    ("hmac-ripemd160", Refused(NOT_BUILT, ANY_HMAC)),
+    (
+        "tcp-md5",
+        Refused("signs TCP segments and is no part of IPsec", ANY_HMAC),
+    ),
+    (
+        "null",
+        Refused(
+            "would leave the SA without integrity (RFC 8221 §4)",
+            "choose hmac-sha2-256, or a combined algorithm such as -E aes-gcm-16",
+        ),
+    ),
+    ("aes-gmac", Refused(COMBINED, ALONE)),
+    ("aes-gcm-16", Refused(COMBINED, ALONE)),
+    ("chacha20-poly1305", Refused(COMBINED, ALONE)),
+];
+
+const ANY_HMAC: &str = "choose hmac-sha2-256";
+const OLD_HASH: &str = "is no longer sound (RFC 8221 §6)";
+const COMBINED: &str = "is a combined algorithm and stands behind -E";
+const ALONE: &str = "write it behind -E, without -A";
+
+impl Encryption {
     /// The canonical name, the one that is printed.
     pub fn name(self) -> &'static str {
-        match self {
-            Encryption::AesGcm16 => "aes-gcm-16",
-            Encryption::AesGmac => "aes-gmac",
-            Encryption::ChaCha20Poly1305 => "chacha20-poly1305",
-            Encryption::AesCcm8 => "aes-ccm-8",
-            Encryption::AesCcm12 => "aes-ccm-12",
-            Encryption::AesCcm16 => "aes-ccm-16",
-            Encryption::AesCbc => "aes-cbc",
-            Encryption::AesCtr => "aes-ctr",
-            Encryption::Null => "null",
-        }
+        canonical(&ENCRYPTION, self)
     }
 
-    pub(crate) fn look_up(name: &str) -> Lookup<Self> {
-        if let Some(known) = Self::ALL.into_iter().find(|known| known.name() == name) {
-            return Lookup::Known(known);
-        }
-        match name {
-            "rijndael-cbc" => Lookup::Known(Encryption::AesCbc),
-            "des-cbc" | "des-deriv" | "des-32iv" => Lookup::Refused(
-                "DES can be broken by search (RFC 8221 §5 forbids it): choose aes-gcm-16 or aes-cbc",
-            ),
-            "3des-cbc" | "3des-deriv" | "blowfish-cbc" | "cast128-cbc" => Lookup::Refused(
-                "ciphers with blocks of 64 bits leak under load (RFC 8221 §5): choose aes-gcm-16 or aes-cbc",
-            ),
-            "camellia-cbc" | "twofish-cbc" => Lookup::Refused(
-                "this cipher is not built into Sealway: choose aes-gcm-16 or aes-cbc",
-            ),
-            "aes-gcm-8" | "aes-gcm-12" => Lookup::Refused(
-                "AES-GCM is offered with an ICV of 16 octets only: choose aes-gcm-16 (RFC 8221 §5)",
-            ),
-            "simple" => Lookup::Refused("simple is an old name for no encryption: write null"),
-            _ => Lookup::Unknown,
-        }
+    /// Every name, refused ones included.
+    pub(crate) fn names() -> &'static [(&'static str, Name<Self>)] {
+        &ENCRYPTION
     }
 }
 
 impl Authentication {
-    /// Every algorithm.
-    pub const ALL: [Authentication; 5] = [
-        Authentication::HmacSha1,
-        Authentication::HmacSha256,
-        Authentication::HmacSha384,
-        Authentication::HmacSha512,
-        Authentication::AesXcbcMac,
-    ];
-
     /// The canonical name, the one that is printed; NetBSD, FreeBSD and
     /// ipsec-tools all read it.
     pub fn name(self) -> &'static str {
-        match self {
-            Authentication::HmacSha1 => "hmac-sha1",
-            Authentication::HmacSha256 => "hmac-sha2-256",
-            Authentication::HmacSha384 => "hmac-sha2-384",
-            Authentication::HmacSha512 => "hmac-sha2-512",
-            Authentication::AesXcbcMac => "aes-xcbc-mac",
-        }
+        canonical(&AUTHENTICATION, self)
     }
 
-    pub(crate) fn look_up(name: &str) -> Lookup<Self> {
-        if let Some(known) = Self::ALL.into_iter().find(|known| known.name() == name) {
-            return Lookup::Known(known);
-        }
-        match name {
-            "hmac-sha256" => Lookup::Known(Authentication::HmacSha256),
-            "hmac-sha384" => Lookup::Known(Authentication::HmacSha384),
-            "hmac-sha512" => Lookup::Known(Authentication::HmacSha512),
-            "hmac-md5" | "keyed-md5" | "keyed-sha1" => Lookup::Refused(
-                "MD5 and keyed hashes are no longer sound (RFC 8221 §6): choose hmac-sha2-256",
-            ),
-            "hmac-ripemd160" => {
-                Lookup::Refused("RIPEMD-160 is not built into Sealway: choose hmac-sha2-256")
-            }
-            "tcp-md5" => Lookup::Refused(
-                "TCP-MD5 signs TCP segments and is no part of IPsec: give the key to the BGP daemon's own system",
-            ),
-            "null" => Lookup::Refused(
-                "an SA without integrity can be forged at will (RFC 8221 §4): choose hmac-sha2-256, or a combined cipher such as aes-gcm-16",
-            ),
-            "aes-gmac" | "aes-gcm-16" | "chacha20-poly1305" => Lookup::Refused(
-                "a combined algorithm is named by -E and stands alone: write it there, without -A",
-            ),
-            _ => Lookup::Unknown,
-        }
+    /// Every name, refused ones included.
+    pub(crate) fn names() -> &'static [(&'static str, Name<Self>)] {
+        &AUTHENTICATION
     }
+}
+
+fn canonical<T: PartialEq>(names: &[(&'static str, Name<T>)], algorithm: T) -> &'static str {
+    let algorithm = Known(algorithm);
+    names
+        .iter()
+        .find(|(_, name)| *name == algorithm)
+        .map_or("", |(name, _)| name)
+}
+
+/// Whether `word` is the name of an algorithm, or such a name mistyped.
+pub(crate) fn resembles_name(word: &str) -> bool {
+    let names = ENCRYPTION.iter().map(|(name, _)| *name);
+    let names = names.chain(AUTHENTICATION.iter().map(|(name, _)| *name));
+    suggest::closest(word, names).is_some()
 }

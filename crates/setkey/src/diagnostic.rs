@@ -1,5 +1,11 @@
 //! What is wrong, where, and what to do instead.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::mask;
 use crate::span::Span;
 
 /// What kind of mistake this is.
@@ -24,7 +30,8 @@ pub enum Colour {
 ///
 /// Also built by those who find mistakes that need more knowledge than the
 /// grammar's, from the spans of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct Diagnostic {
     /// Where.
     pub span: Span,
@@ -38,6 +45,14 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Other places that matter, each with a few words.
     pub related: Vec<(Span, String)>,
+    secrets: Secrets,
+}
+
+/// What the text around a diagnostic may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Secrets {
+    Keys,
+    None,
 }
 
 impl Diagnostic {
@@ -50,6 +65,7 @@ impl Diagnostic {
             label: None,
             help: None,
             related: Vec::new(),
+            secrets: Secrets::Keys,
         }
     }
 
@@ -79,13 +95,50 @@ impl Diagnostic {
         self
     }
 
+    /// The text holds no keys (a TOML file): it is shown as it is written.
+    pub fn without_keys(mut self) -> Self {
+        self.secrets = Secrets::None;
+        self
+    }
+
     /// The diagnostic as a person reads it: file, line, column, the text
     /// underlined, what was expected. Keys in the shown text are masked.
     ///
     /// `text` is the text that was parsed; a span beyond its end is moved to
     /// the end.
     pub fn render(&self, file_name: &str, text: &str, colour: Colour) -> String {
-        let _ = (text, colour);
-        format!("error: {}\n --> {file_name}\n", self.message)
+        let shown = match self.secrets {
+            Secrets::Keys => Cow::Owned(mask::keys(text)),
+            Secrets::None => Cow::Borrowed(text),
+        };
+        let mut primary = AnnotationKind::Primary.span(visible(self.span, &shown));
+        if let Some(label) = &self.label {
+            primary = primary.label(label);
+        }
+        let related = self.related.iter().map(|(span, words)| {
+            AnnotationKind::Context
+                .span(visible(*span, &shown))
+                .label(words)
+        });
+        let snippet = Snippet::source(&*shown)
+            .path(file_name)
+            .annotation(primary)
+            .annotations(related);
+        let mut group = Level::ERROR.primary_title(&self.message).element(snippet);
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        let renderer = match colour {
+            Colour::Never => Renderer::plain(),
+            Colour::Always => Renderer::styled(),
+        };
+        renderer.render(&[group]) + "\n"
     }
+}
+
+/// The part of `text` that `span` means, whatever its numbers are.
+fn visible(span: Span, text: &str) -> Range<usize> {
+    let end = text.floor_char_boundary(span.end);
+    let start = text.floor_char_boundary(span.start.min(end));
+    start..end
 }

@@ -9,7 +9,7 @@
 //! What this crate does not do: it resolves no names, knows no key lengths and
 //! applies nothing.
 //!
-//! ```no_run
+//! ```
 //! use sealway_setkey::{parse, Colour, Command};
 //!
 //! let text = "add 192.0.2.1 192.0.2.2 esp 0x10001 -E aes-gcm-16 0x00112233445566778899aabbccddeeff01020304;";
@@ -26,9 +26,12 @@
 
 pub mod algorithm;
 pub mod diagnostic;
+mod lexer;
+mod mask;
 mod parser;
 pub mod printer;
 pub mod span;
+mod suggest;
 pub mod tree;
 
 pub use algorithm::{Authentication, Encryption};
