@@ -27,7 +27,7 @@ pub struct Header {
 
 impl Header {
     /// A header with room for `icv` octets behind it, padding included: a multiple of 4, at most
-    /// 1012.
+    /// 1016.
     pub fn new(next_header: u8, icv: usize, spi: u32, sequence: u32) -> Self {
         let words = (HEADER + icv) / 4;
         Header {

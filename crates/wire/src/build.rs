@@ -120,7 +120,8 @@ impl Packet {
         self
     }
 
-    /// The packet with `payload` as what `number` names. A checksum in it stays as it is.
+    /// The packet with `payload` as what `number` names. A checksum in it stays as it is. More
+    /// than the 65535 octets that an IP header can state make a packet that states too few.
     pub fn payload(&self, number: u8, payload: &[u8]) -> Vec<u8> {
         match self.addresses {
             Addresses::V4(source, destination) => {

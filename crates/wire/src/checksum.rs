@@ -43,8 +43,8 @@ impl AddAssign for Sum {
 pub fn sum(octets: &[u8]) -> Sum {
     // RFC 1071 §2(B): the sum does not depend on byte order, so that the words are added as they
     // lie in memory and swapped once. 64-bit lanes of 32-bit words cannot overflow.
-    let mut lanes = [0u64; 8];
-    let (blocks, rest) = octets.as_chunks::<32>();
+    let mut lanes = [0u64; 4];
+    let (blocks, rest) = octets.as_chunks::<16>();
     for block in blocks {
         let (words, _) = block.as_chunks::<4>();
         for (lane, word) in lanes.iter_mut().zip(words) {

@@ -48,7 +48,7 @@ impl Piece {
 pub enum Unsplittable {
     /// It fits as it is.
     Fits,
-    /// The MTU leaves no room for 8 octets of data beside the headers.
+    /// The MTU leaves no room for all headers and 8 octets of data.
     MtuTooSmall,
     /// The layout is not that of the packet.
     NotItsLayout,
@@ -58,7 +58,7 @@ impl fmt::Display for Unsplittable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unsplittable::Fits => "the packet fits and needs no splitting",
-            Unsplittable::MtuTooSmall => "the MTU has no room for 8 octets beside the headers",
+            Unsplittable::MtuTooSmall => "the MTU has no room for all headers and 8 octets of data",
             Unsplittable::NotItsLayout => "the layout is that of another packet",
         })
     }
@@ -116,7 +116,13 @@ impl Split {
             _ => named,
         };
         let data = mtu.saturating_sub(header) & !7;
-        if data == 0 {
+        // RFC 7112 §5: the first fragment has all extension headers.
+        let chain = if layout.is_first() {
+            usize::from(layout.upper)
+        } else {
+            0
+        };
+        if data == 0 || start + data < chain {
             return Err(Unsplittable::MtuTooSmall);
         }
         if end > packet.len() || start > end || next_header_at >= unfragmentable {
@@ -209,7 +215,7 @@ impl Split {
         let header: &mut ipv6::Header = view_mut(out, 0)?;
         header
             .payload_length
-            .set(u16::try_from(piece.octets() - ipv6::HEADER).ok()?);
+            .set(u16::try_from(piece.octets().checked_sub(ipv6::HEADER)?).ok()?);
         put(
             out,
             unfragmentable,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{Layout, Ports, U16, U32, checksum, icmpv6, ipv4, protocol, put};
+use crate::{Layout, Ports, U16, U32, checksum, icmpv6, ipv4, protocol, put, view};
 
 /// Octets of the header.
 pub const HEADER: usize = 8;
@@ -94,6 +94,7 @@ pub struct Answer {
 impl Answer {
     /// "Fragmentation needed": the packet has DF and is longer than `mtu` octets (RFC 1191 §4).
     /// Written to the start of `out`; returns its length, or `None` if `out` is too short.
+    /// `offending` is the packet without link padding.
     pub fn too_big(self, out: &mut [u8], offending: &[u8], mtu: u16) -> Option<usize> {
         self.error(
             out,
@@ -132,6 +133,38 @@ impl Answer {
         let at = put(out, at, &icmp)?;
         out.get_mut(at..length)?.copy_from_slice(quote);
         Some(length)
+    }
+}
+
+/// What an ICMP or ICMPv6 error quotes of the packet that it is about, for
+/// [`Layout::parse_quoted`]; `None` if the packet is no such error, or a fragment.
+pub fn quoted<'a>(packet: &'a [u8], layout: &Layout) -> Option<&'a [u8]> {
+    let Ports::Icmp { kind, .. } = layout.ports else {
+        return None;
+    };
+    let quotes = match layout.protocol {
+        protocol::ICMP => is_error(kind),
+        // A redirect of ICMPv6 has two addresses before its options (RFC 4861 §4.5).
+        _ => icmpv6::is_error(kind) && kind != icmpv6::REDIRECT,
+    };
+    if !quotes || layout.is_fragment() {
+        return None;
+    }
+    layout.payload(packet).get(HEADER..)
+}
+
+/// The MTU that a "fragmentation needed" or "packet too big" tells, in octets; `None` if the
+/// packet is neither. Zero comes from routers older than RFC 1191. Anyone can have written it.
+pub fn reported_mtu(packet: &[u8], layout: &Layout) -> Option<u32> {
+    let Ports::Icmp { kind, code } = layout.ports else {
+        return None;
+    };
+    let header: &Header = view(layout.payload(packet), 0)?;
+    match (layout.protocol, kind, code) {
+        _ if layout.is_fragment() => None,
+        (protocol::ICMP, UNREACHABLE, FRAGMENTATION_NEEDED) => Some(header.next_hop_mtu().into()),
+        (protocol::ICMPV6, icmpv6::TOO_BIG, _) => Some(header.rest.get()),
+        _ => None,
     }
 }
 

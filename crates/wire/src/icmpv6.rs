@@ -62,7 +62,8 @@ pub struct Answer {
 
 impl Answer {
     /// "Packet too big": it is longer than `mtu` octets (RFC 4443 §3.2). Written to the start of
-    /// `out`; returns its length, or `None` if `out` is too short.
+    /// `out`; returns its length, or `None` if `out` is too short. `offending` is the packet
+    /// without link padding.
     pub fn too_big(self, out: &mut [u8], offending: &[u8], mtu: u32) -> Option<usize> {
         self.error(out, offending, Header::new(TOO_BIG, 0, mtu))
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{U16, ipv4, ipv6, protocol, view};
+use crate::{ipv4, ipv6, protocol, view};
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -484,28 +484,36 @@ impl Ports {
     fn read<const CUT: bool>(protocol: u8, upper: &[u8]) -> Ports {
         // The fixed part of each header. A first fragment that does not hold it is one of the
         // "tiny fragments" of RFC 1858: its ports are not believed.
-        let fixed = match protocol {
-            protocol::TCP => 20,
-            protocol::UDP | protocol::UDP_LITE => 8,
-            protocol::SCTP | protocol::DCCP => 12,
-            protocol::ICMP | protocol::ICMPV6 => 4,
-            protocol::MOBILITY => 6,
-            _ => return Ports::None,
-        };
-        let least = if CUT { 4 } else { fixed };
-        let [a, b, c, d] = match upper.first_chunk::<4>() {
-            Some(start) if upper.len() >= least => *start,
-            _ => return Ports::Unavailable,
-        };
         match protocol {
-            protocol::ICMP | protocol::ICMPV6 => Ports::Icmp { kind: a, code: b },
-            protocol::MOBILITY => Ports::Mobility { kind: c },
-            _ => Ports::Pair {
-                source: U16::from_bytes([a, b]).get(),
-                destination: U16::from_bytes([c, d]).get(),
-            },
+            protocol::TCP => start::<CUT>(upper, 20).map(Ports::pair),
+            protocol::UDP | protocol::UDP_LITE => start::<CUT>(upper, 8).map(Ports::pair),
+            protocol::SCTP | protocol::DCCP => start::<CUT>(upper, 12).map(Ports::pair),
+            protocol::ICMP | protocol::ICMPV6 => {
+                start::<CUT>(upper, 4).map(|[kind, code, ..]| Ports::Icmp { kind, code })
+            }
+            protocol::MOBILITY => {
+                start::<CUT>(upper, 6).map(|[_, _, kind, _]| Ports::Mobility { kind })
+            }
+            _ => Some(Ports::None),
+        }
+        .unwrap_or(Ports::Unavailable)
+    }
+
+    #[inline]
+    fn pair([a, b, c, d]: [u8; 4]) -> Ports {
+        Ports::Pair {
+            source: u16::from_be_bytes([a, b]),
+            destination: u16::from_be_bytes([c, d]),
         }
     }
+}
+
+/// The first four octets of an upper-layer header, if the `fixed` octets that it has are there; of
+/// a quoted one, if they are there themselves.
+#[inline]
+fn start<const CUT: bool>(upper: &[u8], fixed: usize) -> Option<[u8; 4]> {
+    let start = upper.first_chunk().copied();
+    start.filter(|_| CUT == QUOTED || upper.len() >= fixed)
 }
 
 #[inline]
