@@ -1,6 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -205,6 +206,58 @@ pub fn is_extension(next_header: u8) -> bool {
             | protocol::FRAGMENT
             | protocol::DESTINATION_OPTIONS
     )
+}
+
+/// The options of a Hop-by-Hop or Destination Options header, given from its first octet to its
+/// last.
+pub fn options(extension: &[u8]) -> Options<'_> {
+    Options::starting(extension, size_of::<Extension>())
+}
+
+/// One option (RFC 8200 §4.2). Pad1 is skipped, PadN is not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlvOption {
+    /// Its type: what to do where it is not known, whether it may change on the way, which it is.
+    pub kind: u8,
+    /// Where its data lies, from the start of the extension header.
+    pub data: Range<usize>,
+}
+
+impl TlvOption {
+    /// Whether routers may change the data (RFC 8200 §4.2).
+    pub fn is_mutable(&self) -> bool {
+        self.kind & 0x20 != 0
+    }
+}
+
+/// Walks the options of an extension header; ends at the first one that goes beyond it.
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    octets: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Options<'a> {
+    /// Starts at the option at `at`.
+    pub(crate) fn starting(octets: &'a [u8], at: usize) -> Self {
+        Options { octets, at }
+    }
+}
+
+impl Iterator for Options<'_> {
+    type Item = TlvOption;
+
+    fn next(&mut self) -> Option<TlvOption> {
+        const PAD_1: u8 = 0;
+        while self.octets.get(self.at) == Some(&PAD_1) {
+            self.at += 1;
+        }
+        let [kind, length] = *self.octets.get(self.at..)?.first_chunk()?;
+        let start = self.at + 2;
+        let data = start..start + usize::from(length);
+        self.at = data.end;
+        (data.end <= self.octets.len()).then_some(TlvOption { kind, data })
+    }
 }
 
 /// Where the packet ends up after all the nodes that its Routing header has it visit, which is
