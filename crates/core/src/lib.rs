@@ -1,2 +1,34 @@
-//! The IPsec engine: no clock, no randomness, no socket, no thread, no log.
+//! The IPsec engine: it judges packets, and seals and opens those that its policies protect.
+//!
+//! It does no I/O: no clock, no randomness, no socket, no thread, no log. Packets, the time and
+//! random octets are arguments; what is to be done is returned. [`Engine`] is the whole of it on
+//! one thread; a daemon with several workers takes [`control::Control`] and one
+//! [`datapath::Datapath`] per worker.
+//!
+//! A packet from the protected side goes through [`Datapath::output`](datapath::Datapath::output),
+//! one from the unprotected side through [`input`](datapath::Datapath::input); each leaves by
+//! exactly one [`verdict::Verdict`]. Only the output path can build a [`verdict::Transmit`], only
+//! the inbound policy check a [`verdict::Admitted`].
 #![forbid(unsafe_code)]
+
+mod bundle;
+pub mod control;
+pub mod datapath;
+mod engine;
+pub mod flow;
+pub mod path;
+pub mod sad;
+pub mod selector;
+pub mod spd;
+mod tables;
+mod time;
+pub mod verdict;
+mod xform;
+
+pub use control::{Command, CommandError, Control, Refused};
+pub use datapath::{ClearPath, Datapath, DatapathConfig, Randomness, Stats};
+pub use engine::{Engine, EngineConfig};
+pub use tables::{DefaultAction, Shared, Tables};
+pub use time::Time;
+pub use verdict::{Admitted, DropReason, Transmit, Verdict};
+pub use xform::materialise;

@@ -1,0 +1,104 @@
+//! Bundles: a policy with the SAs that its templates chose, ready to be applied. The only place
+//! where SPD and SAD meet.
+//!
+//! Owned by its datapath's worker. A bundle is fresh while its policy's generation, its SAs and
+//! its path are what they were when it was resolved; that is asked at each use, and nothing is
+//! ever searched to be flushed.
+
+mod resolve;
+mod table;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::sad::{Index, Sa};
+use crate::spd::{Action, Policy, PolicyConfig};
+use crate::tables::Tables;
+
+pub(crate) use resolve::{Unresolved, largest, resolve};
+pub(crate) use table::{Reference, Table};
+
+/// What is done to the packets of a flow.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// The policy that decided; `None`: the default.
+    pub(crate) policy: Option<Arc<Policy>>,
+    pub(crate) treatment: Treatment,
+    /// The largest packet of the plain header length that fits the path, as `(header, octets)`.
+    pub(crate) largest: (u16, u16),
+    /// The SAD's generation, if a template went without an SA (level `use`).
+    waiting: Option<u64>,
+    paths: u64,
+}
+
+/// The outcome of a policy for an outbound packet.
+#[derive(Debug)]
+pub(crate) enum Treatment {
+    Bypass,
+    Discard,
+    /// These SAs, the first innermost; none, where every template could be left out.
+    Protect(Vec<Step>),
+}
+
+/// One SA of a bundle.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) sa: Arc<Sa>,
+    index: Index,
+    generation: u32,
+}
+
+impl Bundle {
+    /// Whether resolving again would give the same.
+    #[inline]
+    pub(crate) fn is_fresh(&self, tables: &Tables) -> bool {
+        let steps_are_fresh = match &self.treatment {
+            Treatment::Protect(steps) => steps
+                .iter()
+                .all(|step| tables.sad.is_fresh(&step.sa, step.index, step.generation)),
+            Treatment::Bypass | Treatment::Discard => true,
+        };
+        steps_are_fresh
+            && self.paths == tables.paths.generation()
+            && self
+                .waiting
+                .is_none_or(|generation| generation == tables.sad.generation())
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        match &self.treatment {
+            Treatment::Protect(steps) => steps,
+            Treatment::Bypass | Treatment::Discard => &[],
+        }
+    }
+
+    /// Where the outermost header of a packet to `destination` goes.
+    pub(crate) fn far_end(&self, destination: IpAddr) -> IpAddr {
+        self.steps()
+            .last()
+            .map_or(destination, |step| step.sa.config.id.destination)
+    }
+}
+
+/// What tells a bundle from others: the policy and the SAs.
+pub(crate) type Identity = (Option<u32>, [u64; PolicyConfig::MAX_TEMPLATES]);
+
+impl Bundle {
+    fn identity(&self) -> Identity {
+        let mut serials = [u64::MAX; PolicyConfig::MAX_TEMPLATES];
+        for (serial, step) in serials.iter_mut().zip(self.steps()) {
+            *serial = step.sa.serial.0;
+        }
+        (self.policy.as_ref().map(|policy| policy.id.0), serials)
+    }
+}
+
+impl Treatment {
+    fn of(action: &Action) -> Option<Treatment> {
+        match action {
+            Action::Bypass => Some(Treatment::Bypass),
+            Action::Discard => Some(Treatment::Discard),
+            Action::Protect(_) => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Keys that were used before: an SA that comes back with unchanged keys continues its sequence,
+//! so that no number, and no IV made of it, is used twice.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use sealway_crypto::{Authentication, Mac};
+
+use crate::sad::Sa;
+
+/// What is kept of an SA's keys: a keyed digest, from which they cannot be had.
+type Fingerprint = [u8; 16];
+
+/// The next numbers of SAs that are gone, by their keys; the oldest forgotten first.
+pub(super) struct Retired {
+    next: HashMap<Fingerprint, u64, RandomState>,
+    order: VecDeque<Fingerprint>,
+    digest: Option<Box<dyn Mac>>,
+}
+
+/// The key of the digest: what it hides are keys, which no one can guess one by one.
+const DIGEST_KEY: [u8; 32] = *b"sealway: keys that were used....";
+
+impl Retired {
+    /// The most SAs remembered.
+    pub(super) const MOST: usize = 65_536;
+
+    pub(super) fn new() -> Self {
+        Retired {
+            next: HashMap::default(),
+            order: VecDeque::new(),
+            digest: sealway_crypto::mac(Authentication::HmacSha256_128, &DIGEST_KEY).ok(),
+        }
+    }
+
+    fn fingerprint(&self, sa: &Sa) -> Option<Fingerprint> {
+        let config = &sa.config;
+        let mut print = [0; 16];
+        let parts: [&[u8]; 3] = [
+            config.suite.name().as_bytes(),
+            config.encryption_key.expose(),
+            config.authentication_key.expose(),
+        ];
+        self.digest.as_ref()?.sign(&parts, &mut print);
+        Some(print)
+    }
+
+    /// Notes how far an SA came, if it ever sent.
+    pub(super) fn remember(&mut self, sa: &Sa) {
+        let next = sa.runtime.next_sequence();
+        if next == sa.config.sequence.start + 1 {
+            return;
+        }
+        let Some(print) = self.fingerprint(sa) else {
+            return;
+        };
+        let known = self.next.entry(print).or_insert(0);
+        let is_new = *known == 0;
+        *known = (*known).max(next);
+        if is_new {
+            self.order.push_back(print);
+        }
+        if self.order.len() > Retired::MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.next.remove(&oldest);
+        }
+    }
+
+    /// Continues where an SA with these keys stopped.
+    pub(super) fn continue_in(&self, sa: &Sa) {
+        let known = self.fingerprint(sa).and_then(|print| self.next.get(&print));
+        if let Some(next) = known {
+            sa.runtime.continue_from(*next);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The road of a packet, one per worker: [`output`](Datapath::output) from the protected side,
+//! [`input`](Datapath::input) from the unprotected one.
+//!
+//! A datapath owns its caches (flows, bundles, fragments) and its counters. Policies and SAs it
+//! reads through a view that it pins for a batch. It reads no clock and draws no randomness of its
+//! own: both are arguments.
+
+mod admit;
+mod input;
+mod output;
+mod reassemble;
+mod sec_path;
+mod stats;
+mod turn_around;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sealway_packet::{Arrival, Packet, Pool};
+
+use crate::bundle;
+use crate::flow;
+use crate::tables::{Shared, Tables};
+use crate::time::Time;
+use crate::verdict::{Admitted, Verdict};
+
+pub use reassemble::Reassembly;
+pub use stats::Stats;
+
+/// Where random octets come from. The engine asks once when an SA first sends.
+pub trait Randomness {
+    /// Fills `octets` with unpredictable ones.
+    fn fill(&mut self, octets: &mut [u8]);
+}
+
+impl<F: FnMut(&mut [u8])> Randomness for F {
+    fn fill(&mut self, octets: &mut [u8]) {
+        self(octets);
+    }
+}
+
+/// Whether traffic that a BYPASS policy lets out has a way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClearPath {
+    /// There is a clear device.
+    Present,
+    /// There is none: such traffic is refused and counted.
+    Absent,
+}
+
+/// How a datapath is made.
+#[derive(Clone, Copy, Debug)]
+pub struct DatapathConfig {
+    /// Flows that each of the two caches remembers at least.
+    pub flows: usize,
+    /// Bundles that are kept.
+    pub bundles: usize,
+    /// Way out for BYPASS traffic.
+    pub clear: ClearPath,
+}
+
+impl Default for DatapathConfig {
+    fn default() -> Self {
+        DatapathConfig {
+            flows: 16_384,
+            bundles: 16_384,
+            clear: ClearPath::Present,
+        }
+    }
+}
+
+/// One worker's road.
+pub struct Datapath {
+    shared: Shared,
+    tables: Arc<Tables>,
+    now: Time,
+    config: DatapathConfig,
+    pool: Pool,
+    random: Box<dyn Randomness + Send>,
+    out_flows: flow::Cache<bundle::Reference>,
+    in_flows: flow::Cache<admit::Decision>,
+    bundles: bundle::Table,
+    fragments: flow::Fragments,
+    reassembly: Reassembly,
+    /// IPv4 identification and IPv6 fragment identification of what we make.
+    next_id: u32,
+    originated: VecDeque<Admitted>,
+    stats: Stats,
+}
+
+impl Datapath {
+    /// A datapath that reads what `shared` publishes and takes buffers for what it makes itself
+    /// from `pool`.
+    pub fn new(
+        shared: Shared,
+        config: DatapathConfig,
+        pool: Pool,
+        mut random: Box<dyn Randomness + Send>,
+    ) -> Self {
+        let mut seed = [0; 12];
+        random.fill(&mut seed);
+        let [a, b, c, d, e, f, g, h, id @ ..] = seed;
+        let seed = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        Datapath {
+            tables: shared.tables(),
+            shared,
+            now: Time::default(),
+            config,
+            pool,
+            random,
+            out_flows: flow::Cache::new(config.flows, seed),
+            in_flows: flow::Cache::new(config.flows, seed.rotate_left(32)),
+            bundles: bundle::Table::new(config.bundles),
+            fragments: flow::Fragments::new(),
+            reassembly: Reassembly::new(),
+            next_id: u32::from_ne_bytes(id),
+            originated: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Starts a batch: everything until the next call is judged by the version in force now, at
+    /// this time. To be called before the first packet and whenever packets were waited for.
+    #[inline]
+    pub fn begin(&mut self, now: Time) {
+        self.now = now;
+        self.shared.pin(&mut self.tables);
+        self.reassembly.expire(now);
+    }
+
+    /// Judges a packet from the protected side.
+    #[inline]
+    pub fn output(&mut self, packet: Packet<()>) -> Verdict {
+        self.stats.received_inside += 1;
+        let verdict = self.send(packet).unwrap_or_else(Verdict::Dropped);
+        self.stats.count(&verdict);
+        verdict
+    }
+
+    /// Judges a packet from the unprotected side, from the clear device too.
+    #[inline]
+    pub fn input(&mut self, packet: Packet<Arrival>) -> Verdict {
+        self.stats.received_outside += 1;
+        let verdict = self.receive(packet).unwrap_or_else(Verdict::Dropped);
+        self.stats.count(&verdict);
+        verdict
+    }
+
+    /// The next packet that the engine made for the inside (an ICMP error), if there is one. To be
+    /// asked after each batch.
+    pub fn poll_originated(&mut self) -> Option<Admitted> {
+        self.originated.pop_front()
+    }
+
+    /// The counters.
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The version that the present batch is judged by.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+}

@@ -1,0 +1,339 @@
+//! The outbound road (RFC 4301 §5.1):
+//!
+//! 1. find the headers once, build the flow key;
+//! 2. probe the flow cache; on a miss look the policy up and resolve its templates to SAs;
+//! 3. size: fragment, or answer with too-big;
+//! 4. per SA: take the numbers of the train, seal, choose the outer header;
+//! 5. hand over what leaves, its outermost header as data.
+
+use sealway_packet::{
+    Checksum, DontFragment, Egress, Encapsulation, Offload, Outer, Packet, SizeClass, Train,
+};
+use sealway_wire::fragment::Split;
+use sealway_wire::{Family, Layout, checksum, protocol};
+
+use super::{ClearPath, Datapath, reassemble};
+use crate::bundle::{self, Bundle, Reference, Step, Treatment};
+use crate::flow::Key;
+use crate::path;
+use crate::spd::{Direction, Found};
+use crate::tables::{DefaultAction, Tables};
+use crate::verdict::{DropReason, Transmit, Verdict};
+use crate::xform::{self, InnerHeader, SealJob};
+
+/// How the outer packet may be as large as it comes to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// It fits the path: Don't Fragment as the inner packet and the SA say.
+    Path,
+    /// It may not, and is fragmented outside.
+    FragmentOutside,
+}
+
+impl Datapath {
+    #[inline]
+    pub(super) fn send(&mut self, packet: Packet<()>) -> Result<Verdict, DropReason> {
+        let Packet {
+            mut train, offload, ..
+        } = packet;
+        let tables = &self.tables;
+        if tables.default == DefaultAction::Bypass && tables.spd.is_empty(Direction::Out) {
+            return self.bypass(train, offload);
+        }
+        let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
+        train.truncate(layout.length as usize);
+        let mut key = Key::of(&layout, train.packet());
+        if layout.is_fragment() {
+            key = self.fragments.complete(key, &layout, self.now);
+        }
+        let reference = self.bundle_for(&key, &layout)?;
+        self.apply(reference, train, offload, &layout, Fit::Path)
+    }
+
+    /// The flow's bundle, from the cache if it is fresh.
+    #[inline]
+    fn bundle_for(&mut self, key: &Key, layout: &Layout) -> Result<Reference, DropReason> {
+        let generation = self.tables.spd.generation();
+        if let Some(reference) = self.out_flows.find(key, generation)
+            && let Some(bundle) = self.bundles.get(reference)
+            && bundle.is_fresh(&self.tables)
+        {
+            return Ok(reference);
+        }
+        let bundle = decide(&self.tables, key, layout)?;
+        let reference = self.bundles.keep(bundle, &self.tables);
+        self.out_flows.fill(*key, generation, reference);
+        Ok(reference)
+    }
+
+    /// Does to the packet what its bundle says.
+    #[inline]
+    fn apply(
+        &mut self,
+        reference: Reference,
+        train: Train,
+        offload: Offload,
+        layout: &Layout,
+        fit: Fit,
+    ) -> Result<Verdict, DropReason> {
+        let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
+        if let Some(policy) = &bundle.policy {
+            policy.count();
+        }
+        match &bundle.treatment {
+            Treatment::Discard if bundle.policy.is_some() => Err(DropReason::PolicyDiscardOut),
+            Treatment::Discard if is_link_chatter(layout, train.packet()) => {
+                Err(DropReason::LinkLocal)
+            }
+            Treatment::Discard => Err(DropReason::NoPolicyOut),
+            Treatment::Bypass => self.bypass(train, offload),
+            Treatment::Protect(steps) if steps.is_empty() => self.bypass(train, offload),
+            Treatment::Protect(_) => self.protect(reference, train, offload, layout, fit),
+        }
+    }
+
+    fn bypass(&self, train: Train, offload: Offload) -> Result<Verdict, DropReason> {
+        match self.config.clear {
+            ClearPath::Absent => Err(DropReason::BypassRefused),
+            ClearPath::Present => Ok(Verdict::Sent(Transmit::new(Egress::Clear, train, offload))),
+        }
+    }
+
+    #[inline]
+    fn protect(
+        &mut self,
+        reference: Reference,
+        mut train: Train,
+        offload: Offload,
+        layout: &Layout,
+        mut fit: Fit,
+    ) -> Result<Verdict, DropReason> {
+        let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
+        let first = bundle.steps().first().ok_or(DropReason::Internal)?;
+        if layout.is_fragment() && !xform::is_tunnel(&first.sa) {
+            return self.reassemble_and_protect(reference, train, layout);
+        }
+        if let Checksum::Partial { .. } = offload.checksum {
+            checksum::fill_transport(train.packet_mut(), layout);
+        }
+        let largest = largest(bundle, &self.tables, layout, &train);
+        if train.packet().len() > usize::from(largest) && fit == Fit::Path {
+            let tunnel = xform::is_tunnel(&first.sa);
+            match oversize(layout, train.packet(), largest, tunnel) {
+                Oversize::FragmentInside => train = self.fragment(&train, layout, largest)?,
+                Oversize::FragmentOutside => fit = Fit::FragmentOutside,
+                Oversize::Refuse(mtu) => {
+                    self.answer_too_big(train.packet(), layout, mtu);
+                    return Err(DropReason::TooBig);
+                }
+            }
+        }
+        self.transform(reference, train, layout, fit)
+    }
+
+    /// Through the SAs of the bundle, innermost first.
+    #[inline]
+    fn transform(
+        &mut self,
+        reference: Reference,
+        train: Train,
+        layout: &Layout,
+        fit: Fit,
+    ) -> Result<Verdict, DropReason> {
+        let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
+        let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
+        let mut sealed = seal(train, layout, first, self.random.as_mut())?;
+        for step in rest {
+            let id = self.next_id as u16;
+            self.next_id = self.next_id.wrapping_add(1);
+            let whole = sealed.make_whole(id)?;
+            let layout = Layout::parse(whole.packet()).map_err(|_| DropReason::Internal)?;
+            sealed = seal(whole, &layout, step, self.random.as_mut())?;
+        }
+        if fit == Fit::FragmentOutside {
+            sealed.outer.dont_fragment = DontFragment::Clear;
+        }
+        sealed.transmit().map(Verdict::Sent)
+    }
+
+    /// A fragment for a transport-mode SA: it waits until its datagram is whole
+    /// (RFC 4303 §3.3.4), which may then be fragmented outside.
+    fn reassemble_and_protect(
+        &mut self,
+        reference: Reference,
+        train: Train,
+        layout: &Layout,
+    ) -> Result<Verdict, DropReason> {
+        let added = self
+            .reassembly
+            .add(train.packet(), layout, self.now, &self.pool)?;
+        let whole = match added {
+            reassemble::Added::Waiting => return Ok(Verdict::Consumed),
+            reassemble::Added::Whole(whole) => whole,
+        };
+        let layout = Layout::parse(whole.packet()).map_err(|_| DropReason::Malformed)?;
+        self.transform(reference, whole, &layout, Fit::FragmentOutside)
+    }
+
+    /// The packet in pieces of at most `mtu` octets, as one train.
+    fn fragment(&mut self, train: &Train, layout: &Layout, mtu: u16) -> Result<Train, DropReason> {
+        let packet = train.packet();
+        self.next_id = self.next_id.wrapping_add(1);
+        let split = Split::new(packet, layout, usize::from(mtu), self.next_id)
+            .map_err(|_| DropReason::TooBig)?;
+        let mut pieces = split.pieces();
+        let count = pieces.len();
+        let first = pieces.next().map_or(0, |piece| piece.octets());
+        let last = pieces.last().map_or(first, |piece| piece.octets());
+        let slot = (Train::HEADROOM + first + Train::TAILROOM).next_multiple_of(16);
+        let class = SizeClass::holding(slot * count).ok_or(DropReason::NoBuffer)?;
+        let mut fragments = self.pool.take(class).ok_or(DropReason::NoBuffer)?;
+        let count = u16::try_from(count).map_err(|_| DropReason::TooBig)?;
+        fragments.set_segments(0, slot, Train::HEADROOM, count, (first, last));
+        for (index, piece) in split.pieces().enumerate() {
+            let written = split.write(packet, &piece, fragments.segment_mut(index));
+            written.ok_or(DropReason::Internal)?;
+        }
+        Ok(fragments)
+    }
+}
+
+/// The bundle of a flow that is not in the cache.
+fn decide(tables: &Tables, key: &Key, layout: &Layout) -> Result<Bundle, DropReason> {
+    let policy = match tables.spd.find(Direction::Out, key) {
+        Found::Policy(policy, _) => Some(policy),
+        Found::None => None,
+        Found::PortsNeeded if layout.is_first() => return Err(DropReason::FragmentTiny),
+        Found::PortsNeeded => return Err(DropReason::FragmentNoState),
+    };
+    bundle::resolve(policy, key, tables).map_err(|bundle::Unresolved| DropReason::NoSaOut)
+}
+
+/// The largest packet with these headers that the bundle's path takes.
+#[inline]
+fn largest(bundle: &Bundle, tables: &Tables, layout: &Layout, train: &Train) -> u16 {
+    let header = layout.unfragmentable;
+    if bundle.largest.0 == header {
+        return bundle.largest.1;
+    }
+    let destination = layout.destination(train.packet());
+    let mtu = tables.paths.mtu(bundle.far_end(destination));
+    bundle::largest(bundle.steps(), mtu, usize::from(header))
+}
+
+/// What to do with a packet that is larger than its path takes (DESIGN: path MTU).
+enum Oversize {
+    FragmentInside,
+    FragmentOutside,
+    Refuse(u16),
+}
+
+fn oversize(layout: &Layout, packet: &[u8], largest: u16, tunnel: bool) -> Oversize {
+    let may_fragment = !layout.dont_fragment(packet);
+    if may_fragment && tunnel {
+        return Oversize::FragmentInside;
+    }
+    if may_fragment {
+        return Oversize::FragmentOutside;
+    }
+    // No sender is asked to go below the minimum of its protocol: then the outer packet is
+    // fragmented.
+    let mtu = largest.max(path::least(layout.destination(packet)));
+    if packet.len() <= usize::from(mtu) {
+        Oversize::FragmentOutside
+    } else {
+        Oversize::Refuse(mtu)
+    }
+}
+
+/// What one SA made of a train.
+struct Sealed {
+    train: Train,
+    outer: Outer,
+    /// The IP header with its options or extension headers, where the facts are not all of it.
+    header: Option<InnerHeader>,
+}
+
+#[inline]
+fn seal(
+    mut train: Train,
+    layout: &Layout,
+    step: &Step,
+    random: &mut dyn super::Randomness,
+) -> Result<Sealed, DropReason> {
+    let sa = &*step.sa;
+    let octets = train.octets();
+    let (outer, next_header, header) = if xform::is_tunnel(sa) {
+        let next_header = match layout.family {
+            Family::V4 => protocol::IPIP,
+            Family::V6 => protocol::IPV6,
+        };
+        (
+            xform::tunnel_facts(sa, layout, train.packet()),
+            next_header,
+            None,
+        )
+    } else {
+        xform::enter(&mut train, layout, sa)?
+    };
+    let count = train.count() as u64;
+    let iv = sa.runtime.iv(&sa.config, || {
+        let mut seed = [0; 32];
+        random.fill(&mut seed);
+        seed
+    });
+    let first = sa
+        .take_numbers(count)
+        .ok_or(DropReason::SequenceExhausted)?;
+    let job = SealJob {
+        train,
+        first,
+        next_header,
+    };
+    let train = job.run(sa, iv)?;
+    sa.runtime.count(count, octets as u64);
+    Ok(Sealed {
+        train,
+        outer,
+        header,
+    })
+}
+
+impl Sealed {
+    fn make_whole(mut self, id: u16) -> Result<Train, DropReason> {
+        match &self.header {
+            Some(header) => header.put_back(&mut self.train, protocol::ESP)?,
+            None => xform::materialise(&mut self.train, &self.outer, id)?,
+        }
+        Ok(self.train)
+    }
+
+    #[inline]
+    fn transmit(mut self) -> Result<Transmit, DropReason> {
+        let egress = match (&self.header, self.outer.encapsulation) {
+            (None, _) => Egress::Payload(self.outer),
+            (Some(header), Encapsulation::Esp | Encapsulation::Ah) => {
+                header.put_back(&mut self.train, protocol::ESP)?;
+                Egress::Whole(self.outer)
+            }
+            // Options do not travel with ESP in UDP: the socket writes its own header.
+            (Some(_), Encapsulation::Udp { .. }) => Egress::Payload(self.outer),
+        };
+        Ok(Transmit::new(egress, self.train, Offload::default()))
+    }
+}
+
+/// Whether a packet is a link's talk about itself, which a TUN emits unasked: multicast that no
+/// router forwards (RFC 4291 §2.7, RFC 5771 §4).
+fn is_link_chatter(layout: &Layout, packet: &[u8]) -> bool {
+    match layout.destination(packet) {
+        std::net::IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            (a, b, c) == (224, 0, 0)
+        }
+        std::net::IpAddr::V6(v6) => {
+            v6.is_unicast_link_local()
+                || matches!(v6.octets(), [0xff, scope, ..] if scope & 0xf <= 2)
+        }
+    }
+}

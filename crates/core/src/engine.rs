@@ -1,0 +1,92 @@
+//! Control and one datapath on one thread: for embedders, tests and examples.
+
+use sealway_packet::{Arrival, Packet, Pool};
+
+use crate::control::{Command, Control, Refused};
+use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
+use crate::tables::DefaultAction;
+use crate::time::Time;
+use crate::verdict::{Admitted, Verdict};
+
+/// How an [`Engine`] is made.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// What to do with traffic that no policy speaks of.
+    pub default: DefaultAction,
+    /// The largest IP packet that the link outside takes, in octets.
+    pub link_mtu: u16,
+    /// The datapath's bounds.
+    pub datapath: DatapathConfig,
+    /// Buffers for what the engine makes itself.
+    pub pool: Pool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        EngineConfig {
+            default: DefaultAction::Discard,
+            link_mtu: 1500,
+            datapath: DatapathConfig::default(),
+            pool: Pool::new(64, 64),
+        }
+    }
+}
+
+/// An IPsec engine.
+///
+/// There are four kinds of methods. *Commands* ([`apply`](Self::apply)) change what it does.
+/// [`begin`](Self::begin) tells it the time. *Packets* are given to [`output`](Self::output) and
+/// [`input`](Self::input), each of which answers with the packet's one verdict. What it made itself
+/// is asked for with [`poll_originated`](Self::poll_originated), after each batch.
+pub struct Engine {
+    control: Control,
+    datapath: Datapath,
+}
+
+impl Engine {
+    /// An engine without policies and SAs.
+    pub fn new(config: EngineConfig, random: Box<dyn Randomness + Send>) -> Self {
+        let control = Control::new(config.default, config.link_mtu);
+        let datapath = Datapath::new(control.shared(), config.datapath, config.pool, random);
+        Engine { control, datapath }
+    }
+
+    /// Applies all of the commands or none; packets see them at the next
+    /// [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// The first command that cannot be.
+    pub fn apply(&mut self, commands: Vec<Command>) -> Result<(), Refused> {
+        self.control.apply(commands)
+    }
+
+    /// Starts a batch of packets at this time.
+    pub fn begin(&mut self, now: Time) {
+        self.datapath.begin(now);
+    }
+
+    /// Judges a packet from the protected side.
+    pub fn output(&mut self, packet: Packet<()>) -> Verdict {
+        self.datapath.output(packet)
+    }
+
+    /// Judges a packet from the unprotected side.
+    pub fn input(&mut self, packet: Packet<Arrival>) -> Verdict {
+        self.datapath.input(packet)
+    }
+
+    /// The next packet that the engine made for the inside.
+    pub fn poll_originated(&mut self) -> Option<Admitted> {
+        self.datapath.poll_originated()
+    }
+
+    /// The counters.
+    pub const fn stats(&self) -> &Stats {
+        self.datapath.stats()
+    }
+
+    /// Policies and SAs as they stand.
+    pub const fn control(&self) -> &Control {
+        &self.control
+    }
+}

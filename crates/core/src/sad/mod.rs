@@ -1,0 +1,21 @@
+//! The Security Association Database (RFC 4301 §4.4.2): configuration apart from run-time state.
+//!
+//! Owned and written by `control`; datapaths read a [`View`]. What changes per packet (sequence
+//! number, replay window, counters) lives in the SA's own [`Runtime`], each cell with the one
+//! writer that DESIGN's table of owners names.
+
+mod config;
+mod replay;
+mod runtime;
+mod sa;
+mod view;
+
+pub use config::{
+    DontFragmentRule, Protocol, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
+    UdpEncapsulation,
+};
+pub use replay::{ReplayWindow, WindowSize};
+pub use runtime::Runtime;
+pub use sa::{Sa, Serial};
+pub use view::{Index, View};
+pub(crate) use view::{carries, serves};

@@ -1,0 +1,120 @@
+//! What changes of an SA while packets pass.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sealway_crypto::{Context, IvSource};
+
+use super::{ReplayWindow, SaConfig, SaError};
+
+/// An SA's run-time state.
+pub struct Runtime {
+    pub(crate) context: Box<dyn Context>,
+    /// Drawn when the SA first sends: an SA that never does needs no randomness.
+    iv: OnceLock<IvSource>,
+    next: AtomicU64,
+    pub(crate) replay: Option<ReplayWindow>,
+    dead: AtomicBool,
+    packets: AtomicU64,
+    octets: AtomicU64,
+}
+
+impl Runtime {
+    pub(crate) fn new(config: &SaConfig) -> Result<Self, SaError> {
+        let context = sealway_crypto::context(
+            &config.suite,
+            config.encryption_key.expose(),
+            config.authentication_key.expose(),
+        )?;
+        Ok(Runtime::with_context(config, context))
+    }
+
+    pub(crate) fn with_context(config: &SaConfig, context: Box<dyn Context>) -> Self {
+        let rules = config.sequence;
+        Runtime {
+            context,
+            iv: OnceLock::new(),
+            next: AtomicU64::new(rules.start + 1),
+            replay: rules
+                .window
+                .map(|size| ReplayWindow::new(size, rules.form, rules.start)),
+            dead: AtomicBool::new(false),
+            packets: AtomicU64::new(0),
+            octets: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes `count` numbers at once; the first of them, or `None` when the SA has used its last.
+    /// None is ever given twice.
+    #[inline]
+    pub(crate) fn take_numbers(&self, count: u64, limit: u64) -> Option<u64> {
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        if first
+            .checked_add(count - 1)
+            .is_some_and(|last| last <= limit)
+        {
+            return Some(first);
+        }
+        // Keep the counter from ever coming round, however often this is asked.
+        self.next.store(limit.saturating_add(1), Ordering::Relaxed);
+        None
+    }
+
+    /// The number that the next packet would carry.
+    pub fn next_sequence(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Continues above the numbers that another SA with the same keys has used.
+    pub(crate) fn continue_from(&self, next: u64) {
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// The source of IVs, made at the first call from what `seed` draws.
+    #[inline]
+    pub(crate) fn iv(&self, config: &SaConfig, seed: impl FnOnce() -> [u8; 32]) -> &IvSource {
+        self.iv
+            .get_or_init(|| IvSource::new(&config.suite, &seed()))
+    }
+
+    /// Whether it was deleted: those who still hold it find that out here.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Counts packets that its transform sealed or opened, and the octets it protected. One
+    /// worker writes this: plain loads and stores.
+    #[inline]
+    pub(crate) fn count(&self, packets: u64, octets: u64) {
+        let relaxed = Ordering::Relaxed;
+        self.packets
+            .store(self.packets.load(relaxed) + packets, relaxed);
+        self.octets
+            .store(self.octets.load(relaxed) + octets, relaxed);
+    }
+
+    /// Packets sealed or opened.
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    /// Octets of the packets sealed or opened, without what ESP adds.
+    pub fn octets(&self) -> u64 {
+        self.octets.load(Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("next_sequence", &self.next_sequence())
+            .field("packets", &self.packets())
+            .field("dead", &self.is_dead())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,37 @@
+//! A Security Association: what was asked for and what became of it.
+
+use super::{Runtime, SaConfig, SaError};
+
+/// A number that no other SA of this engine has or will have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Serial(pub u64);
+
+/// An SA.
+#[derive(Debug)]
+pub struct Sa {
+    /// Its number, which also orders SAs by age.
+    pub serial: Serial,
+    /// What was asked for; never changes.
+    pub config: SaConfig,
+    /// What changes as packets pass.
+    pub runtime: Runtime,
+}
+
+impl Sa {
+    pub(crate) fn new(serial: Serial, config: SaConfig) -> Result<Self, SaError> {
+        config.check()?;
+        let runtime = Runtime::new(&config)?;
+        Ok(Sa {
+            serial,
+            config,
+            runtime,
+        })
+    }
+
+    /// Takes `count` sequence numbers; `None` when the SA has used its last.
+    #[inline]
+    pub(crate) fn take_numbers(&self, count: u64) -> Option<u64> {
+        self.runtime
+            .take_numbers(count, self.config.sequence_limit())
+    }
+}

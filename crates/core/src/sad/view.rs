@@ -1,0 +1,201 @@
+//! What datapaths see of the SAD, and the plain tables behind it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::{Protocol, Sa, SaError, SaId, SaMode, Spi};
+use crate::flow::Key;
+use crate::spd::{Level, Mode, Template};
+
+/// Indexes SPIs, which are our own choice or our administrator's: a fixed hash serves.
+type ByKey<K, V> = HashMap<K, V, FixedState>;
+
+/// The SAD of one version. A reader pins one for a batch; the writer makes the next from it.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// All SAs, oldest first.
+    entries: Vec<Entry>,
+    by_spi: ByKey<u32, Vec<u32>>,
+    by_pair: ByKey<(IpAddr, IpAddr), Vec<u32>>,
+    generation: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    sa: Arc<Sa>,
+    /// Changes when another SA appears that a template which chose this one could now choose. It
+    /// stands in the view and not in the SA, so that a reader of an older view cannot mistake its
+    /// own old choice for a fresh one.
+    generation: u32,
+}
+
+/// An SA's place in one view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Index(u32);
+
+impl View {
+    /// Changes whenever an SA appears: what a decision waits on that found *no* SA.
+    #[inline]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The SA that a packet names.
+    #[inline]
+    pub(crate) fn by_spi(
+        &self,
+        spi: u32,
+        destination: IpAddr,
+        protocol: Protocol,
+    ) -> Option<Index> {
+        let candidates = self.by_spi.get(&spi)?;
+        candidates
+            .iter()
+            .find(|index| {
+                self.at(Index(**index)).is_some_and(|sa| {
+                    sa.config.id.destination == destination && sa.config.id.protocol == protocol
+                })
+            })
+            .map(|index| Index(*index))
+    }
+
+    /// The SA at a place that this view gave out.
+    #[inline]
+    pub(crate) fn at(&self, index: Index) -> Option<&Arc<Sa>> {
+        self.entries.get(index.0 as usize).map(|entry| &entry.sa)
+    }
+
+    /// Whether a choice of `sa`, made when its place was `index` and its generation `generation`,
+    /// would be made again.
+    #[inline]
+    pub(crate) fn is_fresh(&self, sa: &Arc<Sa>, index: Index, generation: u32) -> bool {
+        self.entries
+            .get(index.0 as usize)
+            .is_some_and(|entry| Arc::ptr_eq(&entry.sa, sa) && entry.generation == generation)
+    }
+
+    /// The SA with this identity.
+    pub fn find(&self, id: &SaId) -> Option<&Arc<Sa>> {
+        self.at(self.by_spi(id.spi.value(), id.destination, id.protocol)?)
+    }
+
+    /// The newest SA that the template could choose for the flow between these ends, its place
+    /// and its generation.
+    pub(crate) fn choose(
+        &self,
+        template: &Template,
+        (source, destination): (IpAddr, IpAddr),
+        key: &Key,
+    ) -> Option<(&Arc<Sa>, Index, u32)> {
+        let candidates = self.by_pair.get(&(source, destination))?;
+        candidates
+            .iter()
+            .rev()
+            .filter_map(|index| Some((Index(*index), self.entries.get(*index as usize)?)))
+            .find(|(_, entry)| serves(&entry.sa, template) && carries(&entry.sa, key))
+            .map(|(index, entry)| (&entry.sa, index, entry.generation))
+    }
+
+    /// All SAs, oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Sa>> {
+        self.entries.iter().map(|entry| &entry.sa)
+    }
+
+    /// Takes an SA in. Every SA that a template with these ends could have chosen until now is
+    /// bumped, so that bundles which hold it are resolved again.
+    pub(crate) fn insert(&mut self, sa: Arc<Sa>) -> Result<(), SaError> {
+        if self.find(&sa.config.id).is_some() {
+            return Err(SaError::Exists(sa.config.id));
+        }
+        let pair = (sa.config.source, sa.config.id.destination);
+        for sibling in self.by_pair.get(&pair).into_iter().flatten() {
+            if let Some(sibling) = self.entries.get_mut(*sibling as usize) {
+                sibling.generation = sibling.generation.wrapping_add(1);
+            }
+        }
+        self.generation += 1;
+        self.index(Entry { sa, generation: 0 });
+        Ok(())
+    }
+
+    /// Removes an SA. Its dead flag, which tells those who still hold it, is set by the caller once
+    /// that is certain.
+    pub(crate) fn remove(&mut self, id: &SaId) -> Result<Arc<Sa>, SaError> {
+        let index = self
+            .by_spi(id.spi.value(), id.destination, id.protocol)
+            .ok_or(SaError::Missing(*id))?;
+        let entry = self.entries.remove(index.0 as usize);
+        self.reindex();
+        Ok(entry.sa)
+    }
+
+    /// Removes every SA for which `keep` says no, and gives them back.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&Sa) -> bool) -> Vec<Arc<Sa>> {
+        let (kept, removed) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition::<Vec<_>, _>(|entry| keep(&entry.sa));
+        self.entries = kept;
+        self.reindex();
+        removed.into_iter().map(|entry| entry.sa).collect()
+    }
+
+    fn index(&mut self, entry: Entry) {
+        let place = self.entries.len() as u32;
+        let config = &entry.sa.config;
+        self.by_spi
+            .entry(config.id.spi.value())
+            .or_default()
+            .push(place);
+        let pair = (config.source, config.id.destination);
+        self.by_pair.entry(pair).or_default().push(place);
+        self.entries.push(entry);
+    }
+
+    fn reindex(&mut self) {
+        self.by_spi.clear();
+        self.by_pair.clear();
+        for entry in std::mem::take(&mut self.entries) {
+            self.index(entry);
+        }
+    }
+
+    /// An SPI that no SA towards `destination` has, starting the search at `from`.
+    pub fn free_spi(&self, destination: IpAddr, protocol: Protocol, from: u32) -> Option<Spi> {
+        (0..=u32::MAX - 256)
+            .map(|step| 256 + (from.wrapping_add(step)) % (u32::MAX - 255))
+            .find(|spi| self.by_spi(*spi, destination, protocol).is_none())
+            .and_then(|spi| Spi::new(spi).ok())
+    }
+}
+
+/// Whether the SA is what the template asks for: protocol, mode, request identifier.
+pub(crate) fn serves(sa: &Sa, template: &Template) -> bool {
+    let mode = match template.mode {
+        Mode::Transport => sa.config.mode == SaMode::Transport,
+        Mode::Tunnel {
+            source,
+            destination,
+        } => {
+            sa.config.mode == SaMode::Tunnel
+                && sa.config.source == source
+                && sa.config.id.destination == destination
+        }
+    };
+    let reqid = match (template.reqid, template.level) {
+        (Some(reqid), _) => sa.config.reqid == reqid,
+        (None, Level::Unique) => false,
+        (None, Level::Use | Level::Require) => true,
+    };
+    mode && reqid && sa.config.id.protocol == template.protocol
+}
+
+/// Whether the flow is among the SA's own traffic.
+pub(crate) fn carries(sa: &Sa, key: &Key) -> bool {
+    sa.config
+        .selector
+        .as_ref()
+        .is_none_or(|selector| selector.matches(key))
+}

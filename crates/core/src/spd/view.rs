@@ -1,0 +1,167 @@
+//! What datapaths see of the SPD, and the plain tables behind it.
+
+use std::sync::Arc;
+
+use super::{Direction, Policy, PolicyConfig, PolicyError, PolicyId};
+use crate::flow::Key;
+
+/// The SPD of one version. A reader pins one for a batch; the writer makes the next from it.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    version: u64,
+    /// Per direction, in the order in which they are asked.
+    lists: [Vec<Arc<Policy>>; 3],
+    next_id: u32,
+}
+
+/// A policy's place in the order in which one direction's policies are asked, under one
+/// generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place(u32);
+
+/// What the SPD says of a flow.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// This policy decides.
+    Policy(&'a Arc<Policy>, Place),
+    /// A policy with ports might decide, and the packet does not show its ports (RFC 4301 §7).
+    PortsNeeded,
+    /// No policy speaks of it.
+    None,
+}
+
+impl<'a> Found<'a> {
+    /// The policy, if one decides.
+    pub const fn policy(self) -> Option<&'a Arc<Policy>> {
+        match self {
+            Found::Policy(policy, _) => Some(policy),
+            Found::PortsNeeded | Found::None => None,
+        }
+    }
+}
+
+impl View {
+    /// The generation of everything decided under this view: it changes with every change of
+    /// the SPD.
+    #[inline]
+    pub const fn generation(&self) -> u64 {
+        self.version
+    }
+
+    /// The policy that decides about the flow: the best priority, the older among equals.
+    pub fn find(&self, direction: Direction, key: &Key) -> Found<'_> {
+        for (place, policy) in self.lists[direction as usize].iter().enumerate() {
+            let selector = &policy.config.selector;
+            if selector.matches(key) {
+                return Found::Policy(policy, Place(place as u32));
+            }
+            if key.is_partial() && selector.may_match(key) {
+                return Found::PortsNeeded;
+            }
+        }
+        Found::None
+    }
+
+    /// The policy at a place that [`find`](Self::find) gave under the same generation.
+    #[inline]
+    pub fn at(&self, direction: Direction, place: Place) -> Option<&Arc<Policy>> {
+        self.lists[direction as usize].get(place.0 as usize)
+    }
+
+    /// Whether no policy of the direction exists.
+    #[inline]
+    pub fn is_empty(&self, direction: Direction) -> bool {
+        self.lists[direction as usize].is_empty()
+    }
+
+    /// All policies, by direction and then in the order in which they are asked. A policy for
+    /// `In` is given there only.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        Direction::ALL.into_iter().flat_map(|direction| {
+            self.lists[direction as usize]
+                .iter()
+                .filter(move |policy| policy.config.direction == direction)
+        })
+    }
+
+    /// Takes a policy in and says its number.
+    pub(crate) fn insert(&mut self, config: PolicyConfig) -> Result<PolicyId, PolicyError> {
+        config.check()?;
+        if let Some(twin) = self.same(&config) {
+            return Err(PolicyError::Exists(twin.id));
+        }
+        let id = PolicyId(self.next_id);
+        self.next_id += 1;
+        self.version += 1;
+        let policy = Arc::new(Policy::new(id, config));
+        for direction in covered(policy.config.direction) {
+            let list = &mut self.lists[*direction as usize];
+            let rank = rank(&policy, *direction);
+            let at = list.partition_point(|other| self::rank(other, *direction) <= rank);
+            list.insert(at, Arc::clone(&policy));
+        }
+        Ok(id)
+    }
+
+    /// Removes the policy with this direction and selector (the best of them, if several
+    /// priorities have it).
+    pub(crate) fn remove(
+        &mut self,
+        direction: Direction,
+        selector: &crate::selector::Selector,
+    ) -> Result<Arc<Policy>, PolicyError> {
+        let found = self.lists[direction as usize]
+            .iter()
+            .find(|p| p.config.direction == direction && p.config.selector == *selector)
+            .cloned()
+            .ok_or(PolicyError::Missing)?;
+        self.version += 1;
+        for direction in covered(direction) {
+            self.lists[*direction as usize].retain(|policy| policy.id != found.id);
+        }
+        Ok(found)
+    }
+
+    /// Removes every policy.
+    pub(crate) fn flush(&mut self) {
+        self.version += 1;
+        self.lists = Default::default();
+    }
+
+    /// Something beside the policies changed on which decisions depend (local addresses, the
+    /// default).
+    pub(crate) fn bump(&mut self) {
+        self.version += 1;
+    }
+
+    fn same(&self, config: &PolicyConfig) -> Option<&Arc<Policy>> {
+        self.lists[config.direction as usize].iter().find(|p| {
+            p.config.direction == config.direction
+                && p.config.priority == config.priority
+                && p.config.selector == config.selector
+        })
+    }
+}
+
+/// The lists in which a policy of this direction stands.
+const fn covered(direction: Direction) -> &'static [Direction] {
+    match direction {
+        Direction::Out => &[Direction::Out],
+        Direction::In => &[Direction::In, Direction::Fwd],
+        Direction::Fwd => &[Direction::Fwd],
+    }
+}
+
+/// Priority first; then a policy that names the direction before one that merely covers it; then
+/// age.
+fn rank(policy: &Policy, list: Direction) -> (u32, bool, PolicyId) {
+    (
+        policy.config.priority,
+        policy.config.direction != list,
+        policy.id,
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

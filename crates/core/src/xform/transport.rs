@@ -1,0 +1,201 @@
+//! Transport mode (RFC 4303 §3.1.1): what stands above IP goes into ESP and comes out of it; the
+//! IP header, with options or extension headers, stays in front.
+
+use std::net::IpAddr;
+
+use sealway_packet::{DontFragment, Outer, Train};
+use sealway_wire::{Family, Layout, ecn, ipv4, ipv6, protocol, put, view_mut};
+
+use super::{encapsulation, esp::Opened, outer_header};
+use crate::sad::Sa;
+use crate::verdict::DropReason;
+
+/// The most octets of IP header and extension headers that a packet may have before ESP.
+const LONGEST: usize = 256;
+
+/// An IP header, with options or extension headers, put aside while what follows it is sealed.
+pub(crate) struct InnerHeader {
+    octets: [u8; LONGEST],
+    length: usize,
+    next_header_at: usize,
+    family: Family,
+}
+
+/// Takes the IP header off a packet: its facts, what follows it, and the header itself where the
+/// facts do not tell everything.
+#[inline]
+pub(crate) fn enter(
+    train: &mut Train,
+    layout: &Layout,
+    sa: &Sa,
+) -> Result<(Outer, u8, Option<InnerHeader>), DropReason> {
+    let packet = train.packet();
+    let header = usize::from(layout.unfragmentable);
+    let next_header = *packet
+        .get(usize::from(layout.next_header_at))
+        .ok_or(DropReason::Malformed)?;
+    let outer = Outer {
+        source: sa.config.source,
+        destination: sa.config.id.destination,
+        interface: 0,
+        tos: layout.tos(packet),
+        hop_limit: layout.hop_limit(packet),
+        dont_fragment: if layout.dont_fragment(packet) {
+            DontFragment::Set
+        } else {
+            DontFragment::Clear
+        },
+        encapsulation: encapsulation(sa),
+    };
+    let kept = if header == outer_header(sa) {
+        None
+    } else {
+        Some(InnerHeader::of(packet, layout).ok_or(DropReason::NoBuffer)?)
+    };
+    train.trim_front(header);
+    Ok((outer, next_header, kept))
+}
+
+impl InnerHeader {
+    fn of(packet: &[u8], layout: &Layout) -> Option<Self> {
+        let length = usize::from(layout.unfragmentable);
+        let mut octets = [0; LONGEST];
+        octets
+            .get_mut(..length)?
+            .copy_from_slice(packet.get(..length)?);
+        Some(InnerHeader {
+            octets,
+            length,
+            next_header_at: usize::from(layout.next_header_at),
+            family: layout.family,
+        })
+    }
+
+    /// Puts the header back before every segment, which now holds what `number` names.
+    pub(crate) fn put_back(&self, train: &mut Train, number: u8) -> Result<(), DropReason> {
+        train
+            .grow_front(self.length)
+            .map_err(|_| DropReason::NoBuffer)?;
+        for index in 0..train.count() {
+            let segment = train.segment_mut(index);
+            self.write(segment, number).ok_or(DropReason::TooBig)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, segment: &mut [u8], number: u8) -> Option<()> {
+        segment
+            .get_mut(..self.length)?
+            .copy_from_slice(self.octets.get(..self.length)?);
+        *segment.get_mut(self.next_header_at)? = number;
+        set_length(segment, self.family)
+    }
+}
+
+/// Writes the length of the packet, and IPv4's checksum, into its header.
+fn set_length(packet: &mut [u8], family: Family) -> Option<()> {
+    let total = packet.len();
+    match family {
+        Family::V4 => {
+            let header: &mut ipv4::Header = view_mut(packet, 0)?;
+            header.total_length.set(u16::try_from(total).ok()?);
+            ipv4::update_checksum(packet).then_some(())
+        }
+        Family::V6 => {
+            let header: &mut ipv6::Header = view_mut(packet, 0)?;
+            let payload = total.checked_sub(ipv6::HEADER)?;
+            header.payload_length.set(u16::try_from(payload).ok()?);
+            Some(())
+        }
+    }
+}
+
+/// Makes an opened transport-mode packet a packet again: the header that stood before ESP, or one
+/// made from the outer facts, comes to stand before the payload.
+///
+/// `before` is the layout of the headers that came with the packet, if it came whole.
+pub(crate) fn leave(
+    train: &mut Train,
+    opened: &Opened,
+    outer: &Outer,
+    before: Option<&Layout>,
+) -> Result<(), DropReason> {
+    train.truncate(opened.start + opened.length);
+    match before {
+        Some(layout) => {
+            let header = usize::from(layout.upper);
+            train
+                .packet_mut()
+                .copy_within(..header, opened.start.saturating_sub(header));
+            train.trim_front(opened.start.saturating_sub(header));
+            let packet = train.packet_mut();
+            let at = upper_named_at(layout, packet).ok_or(DropReason::Malformed)?;
+            *packet.get_mut(at).ok_or(DropReason::Malformed)? = opened.next_header;
+            set_length(packet, layout.family).ok_or(DropReason::Malformed)
+        }
+        None => {
+            train.trim_front(opened.start);
+            write_plain(train, outer, opened.next_header)
+        }
+    }
+}
+
+/// Where the octet stands that names the upper-layer header (ESP, here).
+fn upper_named_at(layout: &Layout, packet: &[u8]) -> Option<usize> {
+    let upper = usize::from(layout.upper);
+    let mut at = usize::from(layout.next_header_at);
+    let mut next = usize::from(layout.unfragmentable);
+    // Destination options may stand between the unfragmentable part and ESP.
+    while next < upper {
+        let number = *packet.get(at)?;
+        let length = match number {
+            protocol::FRAGMENT => ipv6::FRAGMENT_HEADER,
+            _ => (usize::from(*packet.get(next + 1)?) + 1) * 8,
+        };
+        at = next;
+        next += length;
+    }
+    (next == upper).then_some(at)
+}
+
+/// An IP header from the facts that a socket gave.
+fn write_plain(train: &mut Train, outer: &Outer, number: u8) -> Result<(), DropReason> {
+    let (header, family) = match outer.destination {
+        IpAddr::V4(_) => (ipv4::HEADER, Family::V4),
+        IpAddr::V6(_) => (ipv6::HEADER, Family::V6),
+    };
+    train.grow_front(header).map_err(|_| DropReason::NoBuffer)?;
+    let packet = train.packet_mut();
+    match (outer.source, outer.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let mut header = ipv4::Header::new(source, destination, number, 0);
+            header.tos = outer.tos;
+            header.ttl = outer.hop_limit;
+            put(packet, 0, &header)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut header = ipv6::Header::new(source, destination, number, 0);
+            header.set_traffic_class(outer.tos);
+            header.hop_limit = outer.hop_limit;
+            put(packet, 0, &header)
+        }
+        _ => None,
+    }
+    .and_then(|_| set_length(packet, family))
+    .ok_or(DropReason::Malformed)
+}
+
+/// Carries congestion seen outside into the packet that comes out of a tunnel (RFC 6040 §4.2).
+#[inline]
+pub(crate) fn propagate_congestion(
+    packet: &mut [u8],
+    layout: &Layout,
+    outer_tos: u8,
+) -> Result<(), DropReason> {
+    let inner_tos = layout.tos(packet);
+    let ecn = ecn::decapsulate(outer_tos, inner_tos).ok_or(DropReason::CongestionMark)?;
+    if ecn != inner_tos & ecn::MASK {
+        ecn::set_ecn(packet, layout, ecn);
+    }
+    Ok(())
+}
