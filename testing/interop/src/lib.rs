@@ -3,4 +3,14 @@
 
 pub mod host;
 pub mod ledger;
+pub mod link;
+pub mod linux;
+pub mod pairwise;
 pub mod peer;
+pub mod report;
+pub mod row;
+pub mod site;
+pub mod station;
+pub mod suite;
+pub mod traffic;
+pub mod xfrm;

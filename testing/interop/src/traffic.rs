@@ -1,0 +1,130 @@
+//! What flows in a row: pings of several sizes, fragments among them, and a TCP stream.
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::host::Host;
+
+/// Octets of the TCP stream.
+pub const STREAM: usize = 16 << 20;
+/// Octets of ping: in one packet, near the MTU, in three fragments.
+const PINGS: [u16; 3] = [56, 1400, 4000];
+/// The port of the stream.
+const PORT: u16 = 5201;
+/// How long the pings of a row, or its stream, may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The file that a stream carries, and its SHA-256.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    path: PathBuf,
+    hash: String,
+}
+
+impl Stream {
+    /// Writes [`STREAM`] octets that do not repeat into a file `stream` in `directory`.
+    ///
+    /// # Errors
+    /// If the file cannot be written or `sha256sum` cannot be run.
+    pub fn create(directory: &Path) -> Result<Self> {
+        let path = directory.join("stream");
+        let mut file = std::io::BufWriter::new(fs::File::create(&path)?);
+        let mut word = 1_u64;
+        for _ in 0..STREAM / 8 {
+            // Knuth's linear congruence: the upper half would pass for random, and all differ.
+            word = word
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            file.write_all(&word.to_le_bytes())?;
+        }
+        file.flush()?;
+        let sum = crate::host::run(&["sha256sum", &path.to_string_lossy()], LIMIT)?.ok()?;
+        let hash = sum
+            .split(' ')
+            .next()
+            .context("sha256sum printed nothing")?
+            .to_owned();
+        Ok(Self { path, hash })
+    }
+
+    /// Where it is on this machine; a guest that got it finds it as `/tmp/sealway/stream`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Pings from one end to the other; every answer must come.
+///
+/// # Errors
+/// With the size that got no answer.
+pub fn ping(from: &dyn Host, (source, destination): (IpAddr, IpAddr)) -> Result<()> {
+    let mut script = String::new();
+    for size in PINGS {
+        // DF clear: fragments are wanted. The first packet may be lost to path MTU discovery.
+        let ping = format!("ping -n -q -M dont -I {source} -s {size}");
+        script += &format!(
+            "{ping} -c 1 -W 1 {destination} >/dev/null
+             {ping} -c 3 -i 0.01 -W 2 {destination} >/dev/null || {{ echo no answer to a ping of {size} octets; exit 1; }}\n"
+        );
+    }
+    from.sh(&script, LIMIT)?.ok()?;
+    Ok(())
+}
+
+/// Sends `stream` over TCP from one end to the other, which must receive it whole.
+///
+/// # Errors
+/// If the connection fails, or what arrives differs.
+pub fn stream(
+    from: &dyn Host,
+    to: &dyn Host,
+    (source, destination): (IpAddr, IpAddr),
+    stream: &Stream,
+) -> Result<()> {
+    let listen = format!(
+        "timeout 30 socat -u -b 65536 {},reuseaddr STDOUT | sha256sum",
+        listen_address(destination)
+    );
+    let send = format!(
+        "file={}; [ -e $file ] || file=/tmp/sealway/stream
+         timeout 30 socat -u -b 65536 OPEN:$file {},retry=40,interval=0.05",
+        stream.path.display(),
+        connect_address(source, destination)
+    );
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| to.sh(&listen, LIMIT));
+        let sent = from.sh(&send, LIMIT)?;
+        let Ok(received) = receiver.join() else {
+            bail!("the receiver panicked")
+        };
+        sent.ok().context("cannot send the TCP stream")?;
+        let received = received?.ok().context("cannot receive the TCP stream")?;
+        ensure!(
+            received.starts_with(&stream.hash),
+            "the TCP stream arrived damaged: {received}"
+        );
+        Ok(())
+    })
+}
+
+fn listen_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("TCP4-LISTEN:{PORT},bind={address}"),
+        IpAddr::V6(address) => format!("TCP6-LISTEN:{PORT},bind=[{address}]"),
+    }
+}
+
+fn connect_address(source: IpAddr, destination: IpAddr) -> String {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            format!("TCP4:{destination}:{PORT},bind={source}")
+        }
+        _ => format!("TCP6:[{destination}]:{PORT},bind=[{source}]"),
+    }
+}
