@@ -279,13 +279,13 @@ fn last_segment(packet: &[u8], layout: &Layout) -> Option<Ipv6Addr> {
     while at < end && is_extension(next) {
         let routing: &Routing = view(packet, at)?;
         if next == protocol::ROUTING && routing.segments_left > 0 {
-            let octets = routing.extension.octets();
-            let offset = match routing.kind {
-                0 | 2 => octets.checked_sub(16)?,
-                4 => 8,
+            let list = packet.get(at + 8..at + routing.extension.octets())?;
+            let last: &[u8; 16] = match routing.kind {
+                0 | 2 => list.last_chunk()?,
+                4 => list.first_chunk()?,
                 _ => return None,
             };
-            return view::<[u8; 16]>(packet, at + offset).map(|address| (*address).into());
+            return Some((*last).into());
         }
         next = routing.extension.next_header;
         at += routing.extension.octets();

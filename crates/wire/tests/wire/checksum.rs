@@ -177,6 +177,20 @@ fn the_final_destination_is_what_counts_under_a_routing_header() {
     }
 }
 
+#[test]
+fn a_routing_header_too_short_for_its_segments_names_no_destination() {
+    for kind in [0, 2, 4] {
+        let packet = v6()
+            .extension(protocol::ROUTING, &[kind, 1, 0, 0, 0, 0])
+            .udp(1, 2, &[7; 16]);
+        let layout = Layout::parse(&packet).unwrap();
+        assert_eq!(
+            ipv6::final_destination(&packet, &layout),
+            layout.destination(&packet)
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn the_fast_sum_is_the_slow_one(octets in vec(any::<u8>(), 0..300)) {
@@ -185,9 +199,8 @@ proptest! {
 
     #[test]
     fn sums_of_even_pieces_add_up(octets in vec(any::<u8>(), 0..300), cut in 0usize..150) {
-        let (a, b) = octets.split_at((cut * 2).min(octets.len()));
+        let (a, b) = octets.split_at(cut.min(octets.len() / 2) * 2);
         let pieces = checksum::sum(a) + checksum::sum(b);
-        prop_assume!(a.len() % 2 == 0);
         prop_assert_eq!(pieces.finish(), naive(&octets));
     }
 

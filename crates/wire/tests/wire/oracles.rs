@@ -14,8 +14,10 @@ use crate::strategies;
 
 /// etherparse agrees on the addresses, the protocol and where its header starts.
 fn agree_with_etherparse(packet: &[u8], layout: &Layout) {
-    // It walks through AH, and past Fragment headers whatever their offset.
-    if layout.protocol == protocol::AH || !layout.is_first() {
+    // It walks through AH, and past Fragment headers whatever their offset; and it takes an IPv6
+    // payload length of zero for "all there is".
+    let lengthless = layout.family == Family::V6 && layout.length == 40 && packet.len() > 40;
+    if layout.protocol == protocol::AH || !layout.is_first() || lengthless {
         return;
     }
     let theirs = IpSlice::from_slice(packet).unwrap();
