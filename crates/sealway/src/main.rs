@@ -1,6 +1,8 @@
 //! Sealway, the command line.
 #![forbid(unsafe_code)]
 
-fn main() {
-    println!("sealway");
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealway::cli::main()
 }

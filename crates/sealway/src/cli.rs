@@ -1,0 +1,57 @@
+//! The command line: what can be said, and who does it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, daemon, demo, setkey, show};
+
+/// IPsec in user space: memory-safe, unprivileged, fast and explainable.
+#[derive(Debug, Parser)]
+#[command(name = "sealway", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch two hosts exchange traffic through ESP
+    Demo(demo::Arguments),
+    /// Run the daemon in the foreground
+    Up(daemon::Arguments),
+    /// Change policies and SAs in setkey's language
+    Setkey(setkey::Arguments),
+    /// Show policies, SAs, devices and counters
+    Show(show::Arguments),
+    /// Measure this machine
+    Bench(bench::Arguments),
+}
+
+/// Runs the command that the arguments ask for. Called by the name `setkey`, it is setkey.
+pub fn main() -> ExitCode {
+    let by_name = std::env::args_os().next().is_some_and(|name| {
+        std::path::Path::new(&name)
+            .file_stem()
+            .is_some_and(|stem| stem == "setkey")
+    });
+    let command = if by_name {
+        Command::Setkey(setkey::Arguments::parse())
+    } else {
+        Cli::parse().command
+    };
+    let outcome = match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Up(arguments) => daemon::run(arguments),
+        Command::Setkey(arguments) => setkey::run(arguments),
+        Command::Show(arguments) => show::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sealway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

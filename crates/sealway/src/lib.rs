@@ -1,0 +1,11 @@
+//! The daemon and the command line: threads, files, the control socket, and the adaptors between
+//! the engine and its devices.
+#![forbid(unsafe_code)]
+
+pub mod adaptor;
+pub mod bench;
+pub mod cli;
+pub mod daemon;
+pub mod demo;
+pub mod setkey;
+pub mod show;
