@@ -146,7 +146,9 @@ proptest! {
     fn checksums_that_we_fill_are_right_to_smoltcp(mut packet in strategies::packet()) {
         let layout = Layout::parse(&packet).unwrap();
         let routed = sealway_wire::ipv6::final_destination(&packet, &layout);
-        prop_assume!(routed == layout.destination(&packet));
+        if routed != layout.destination(&packet) {
+            return Ok(());
+        }
         checksum::fill_transport(&mut packet, &layout);
         if let Some(verified) = smoltcp_verifies(&packet, &layout) {
             prop_assert!(verified);
@@ -158,7 +160,9 @@ proptest! {
     fn wrong_checksums_are_wrong_to_both(mut packet in strategies::packet(), flip in 1u8..) {
         let layout = Layout::parse(&packet).unwrap();
         let routed = sealway_wire::ipv6::final_destination(&packet, &layout);
-        prop_assume!(routed == layout.destination(&packet) && !layout.payload(&packet).is_empty());
+        if routed != layout.destination(&packet) || layout.payload(&packet).is_empty() {
+            return Ok(());
+        }
         let at = usize::from(layout.upper);
         packet[at] ^= flip;
         if let Some(verified) = smoltcp_verifies(&packet, &layout) {
