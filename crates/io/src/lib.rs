@@ -33,7 +33,9 @@ pub mod readiness;
 pub mod sysctl;
 pub mod tun;
 
+mod address;
 mod control;
+mod intake;
 mod sys;
 
 pub use device::{Device, SendError};

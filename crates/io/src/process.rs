@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
+use crate::sys;
+
 /// The command's process is killed when the thread that spawns it ends, however it ends. Spawn it
 /// from a thread that lives as long as the child should: the main thread, or a namespace's
 /// ([`crate::namespace::Namespace::run`]).
 pub fn die_with_us(command: &mut Command) -> &mut Command {
+    sys::die_with_us(command);
     command
 }

@@ -1,9 +1,17 @@
 //! The protected side: a TUN device whose packets are IP packets with a virtio header before them.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
-use sealway_packet::{Packet, Pool};
+use nix::errno::Errno;
+use nix::sys::uio::{readv, writev};
+use sealway_packet::{Checksum, Offload, Packet, Pool, Segmentation};
+
+use crate::intake::Intake;
+use crate::netlink::{self, Netlink};
+use crate::sys;
 
 /// A TUN device, attached. It vanishes when dropped (also when the process is killed).
 #[derive(Debug)]
@@ -43,6 +51,15 @@ pub enum OpenError {
     /// Not a name an interface can have.
     #[error("{0:?} is not an interface name: 1 to 15 octets without '/', ':', '%' or blanks are")]
     BadName(String),
+    /// It is there, but its interface does not answer as it should.
+    #[error("the device {name} could not be set up: {error}")]
+    Interface {
+        /// The device.
+        name: String,
+        /// What the kernel said.
+        #[source]
+        error: netlink::Error,
+    },
     /// Anything else.
     #[error("the device {name} could not be set up: {error}")]
     Other {
@@ -59,7 +76,22 @@ impl Tun {
     /// thread's namespace. It is down, has no address, and will make no address for itself
     /// (`addrgenmode none`); [`crate::netlink`] does the rest.
     pub fn open(name: &str) -> Result<Tun, OpenError> {
-        Err(OpenError::BadName(name.to_owned()))
+        if !is_interface_name(name) {
+            return Err(OpenError::BadName(name.to_owned()));
+        }
+        let fd = open_driver(name)?;
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        sys::attach_tun(&fd, name, flags).map_err(|error| attach_error(name, error))?;
+        sys::set_virtio_header(&fd, VIRTIO_HEADER as i32).map_err(|error| other(name, error))?;
+        let index = quiet_index(name).map_err(|error| OpenError::Interface {
+            name: name.to_owned(),
+            error,
+        })?;
+        Ok(Tun {
+            fd,
+            name: name.to_owned(),
+            index,
+        })
     }
 
     /// Its name.
@@ -77,13 +109,23 @@ impl Tun {
     ///
     /// # Errors
     /// [`io::ErrorKind::OutOfMemory`] if the pool is empty; the packet then waits in the kernel.
-    /// EIO while the device is down is `None`, not an error.
+    /// Otherwise what the kernel says: EIO or EBADFD once the device is removed.
     ///
     /// [`Train::HEADROOM`]: sealway_packet::Train::HEADROOM
     /// [`Train::TAILROOM`]: sealway_packet::Train::TAILROOM
     pub fn read(&self, pool: &Pool) -> io::Result<Option<Packet<()>>> {
-        let _ = pool;
-        Ok(None)
+        let mut intake = Intake::new(pool, VIRTIO_HEADER);
+        let mut parts = intake.offer().ok_or(io::ErrorKind::OutOfMemory)?;
+        let octets = match readv(&self.fd, &mut parts) {
+            Ok(octets) => octets,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(intake.take(octets).map(|mut train| Packet {
+            offload: offload(intake.front(&mut train)),
+            train,
+            meta: (),
+        }))
     }
 
     /// Gives the kernel one IP packet, with all checksums complete.
@@ -91,7 +133,9 @@ impl Tun {
     /// # Errors
     /// What the kernel says: EIO while the device is down, EINVAL for what is no IP packet.
     pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        let _ = packet;
+        // All zero: nothing is left for the kernel to do.
+        let header = [0; VIRTIO_HEADER];
+        writev(&self.fd, &[IoSlice::new(&header), IoSlice::new(packet)])?;
         Ok(())
     }
 }
@@ -99,5 +143,131 @@ impl Tun {
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Octets of `struct virtio_net_hdr` (virtio 1.2 section 5.1.6), in this host's byte order.
+const VIRTIO_HEADER: usize = 10;
+const NEEDS_CHECKSUM: u8 = 1;
+const DATA_VALID: u8 = 2;
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+const GSO_UDP_L4: u8 = 5;
+/// Set beside a TCP kind when segments carry CWR.
+const GSO_ECN: u8 = 0x80;
+
+/// What the header before a packet says; without offloads asked for, that nothing is left to do.
+fn offload(header: &[u8]) -> Offload {
+    let &[flags, kind, _, _, s0, s1, c0, c1, o0, o1] = header else {
+        return Offload::default();
+    };
+    let size = u16::from_ne_bytes([s0, s1]);
+    let checksum = if flags & NEEDS_CHECKSUM != 0 {
+        Checksum::Partial {
+            start: u16::from_ne_bytes([c0, c1]),
+            offset: u16::from_ne_bytes([o0, o1]),
+        }
+    } else if flags & DATA_VALID != 0 {
+        Checksum::Verified
+    } else {
+        Checksum::Complete
+    };
+    let segmentation = match kind & !GSO_ECN {
+        GSO_TCPV4 | GSO_TCPV6 => Some(Segmentation::Tcp(size)),
+        GSO_UDP_L4 => Some(Segmentation::Udp(size)),
+        _ => None,
+    };
+    Offload {
+        checksum,
+        segmentation,
+    }
+}
+
+/// What the kernel takes as a name (`dev_valid_name`), and not what it takes as a pattern.
+fn is_interface_name(name: &str) -> bool {
+    let taken = |octet: u8| octet.is_ascii_graphic() && !b"/:%".contains(&octet);
+    (1..libc::IFNAMSIZ).contains(&name.len())
+        && name.bytes().all(taken)
+        && name != "."
+        && name != ".."
+}
+
+fn open_driver(name: &str) -> Result<OwnedFd, OpenError> {
+    let driver = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open("/dev/net/tun");
+    let file = driver.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ENOTDIR) => OpenError::NoDriver,
+        Some(libc::EACCES | libc::EPERM) => OpenError::NotAllowed,
+        _ => other(name, error),
+    })?;
+    Ok(file.into())
+}
+
+fn attach_error(name: &str, error: io::Error) -> OpenError {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => OpenError::NoCapability(name.to_owned()),
+        Some(libc::EBUSY) => OpenError::Busy(name.to_owned()),
+        Some(libc::EINVAL) => OpenError::OtherKind(name.to_owned()),
+        _ => other(name, error),
+    }
+}
+
+fn other(name: &str, error: io::Error) -> OpenError {
+    OpenError::Other {
+        name: name.to_owned(),
+        error,
+    }
+}
+
+/// The index of the interface, which is kept from making addresses, and so from sending router
+/// solicitations and multicast reports.
+fn quiet_index(name: &str) -> Result<u32, netlink::Error> {
+    let mut netlink = Netlink::open()?;
+    let index = netlink.link(name)?.index;
+    // Refused where the kernel has no IPv6, and then there is nothing to keep it from.
+    let _ = netlink.set_no_own_addresses(index);
+    Ok(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_partial_checksum_and_a_super_packet_are_understood() {
+        let mut header = [0; VIRTIO_HEADER];
+        assert_eq!(offload(&header), Offload::default());
+        header[0] = NEEDS_CHECKSUM;
+        header[1] = GSO_TCPV6 | GSO_ECN;
+        header[4..6].copy_from_slice(&1360u16.to_ne_bytes());
+        header[6..8].copy_from_slice(&40u16.to_ne_bytes());
+        header[8..].copy_from_slice(&16u16.to_ne_bytes());
+        let wanted = Offload {
+            checksum: Checksum::Partial {
+                start: 40,
+                offset: 16,
+            },
+            segmentation: Some(Segmentation::Tcp(1360)),
+        };
+        assert_eq!(offload(&header), wanted);
+    }
+
+    #[test]
+    fn patterns_and_paths_are_no_names() {
+        for name in ["", "a/b", "tun%d", "..", "a b", "sixteen-octets-!", "a:1"] {
+            assert!(!is_interface_name(name), "{name:?}");
+        }
+        assert!(is_interface_name("seal0") && is_interface_name("fifteen-octets_"));
+    }
+
+    proptest! {
+        #[test]
+        fn random_headers_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..20)) {
+            let _ = offload(&octets);
+        }
     }
 }

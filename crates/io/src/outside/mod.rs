@@ -1,14 +1,30 @@
 //! The unprotected side: UDP encapsulation, raw protocols 50 and 51, and whole packets, in both
 //! families.
+//!
+//! Sockets are bound to no address of ours, so that addresses may come and go; what was sent to an
+//! address that is not in the list is counted and dropped here. Facts of the outer header travel as
+//! control messages, but Don't Fragment, which the kernel knows per socket only: so UDP and ESP have
+//! a second, send-only socket in each family (see `sockets.rs`).
+
+mod pooled;
+mod receive;
+mod restore;
+mod send;
+mod sockets;
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealway_packet::{Arrival, Egress, Outer, Packet, Pool, Train};
+use sealway_packet::{Arrival, Outer, Packet, Train};
 
-use crate::clear::Clear;
-use crate::{Device, SendError};
+use crate::netlink::{self, Netlink};
+
+pub use pooled::Pooled;
+pub use receive::BATCH;
+use sockets::{Family, Sockets};
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -43,6 +59,9 @@ pub enum OpenError {
     /// The kernel has no IPv6.
     #[error("the kernel has no IPv6, but an IPv6 address is listed")]
     NoIpv6,
+    /// The interfaces cannot be asked for their MTU.
+    #[error(transparent)]
+    Netlink(#[from] netlink::Error),
     /// Anything else.
     #[error("{doing} failed: {error}")]
     Other {
@@ -123,13 +142,45 @@ pub struct Counters {
 /// The sockets of one outside.
 #[derive(Debug)]
 pub struct Outside {
+    /// Sorted.
+    addresses: Vec<IpAddr>,
     port: u16,
+    ipv4: Option<Sockets>,
+    ipv6: Option<Sockets>,
+    tally: Tally,
+    /// Asked for the MTU when a packet was too big.
+    netlink: Mutex<Netlink>,
+}
+
+/// [`Counters`], while they count.
+#[derive(Debug, Default)]
+struct Tally {
+    foreign: AtomicU64,
+    truncated: AtomicU64,
+    malformed: AtomicU64,
 }
 
 impl Outside {
     /// Opens the sockets in the calling thread's namespace.
     pub fn open(config: &Config) -> Result<Outside, OpenError> {
-        Ok(Outside { port: config.port })
+        if config.addresses.is_empty() {
+            return Err(OpenError::NoAddresses);
+        }
+        let families = [Family::V4, Family::V6].map(|family| {
+            let listed = config.addresses.iter().any(|a| Family::of(*a) == family);
+            listed.then_some(family)
+        });
+        let (port, [ipv4, ipv6]) = sockets::open(families, config.port, config.buffer)?;
+        let mut outside = Outside {
+            addresses: Vec::new(),
+            port,
+            ipv4,
+            ipv6,
+            tally: Tally::default(),
+            netlink: Mutex::new(Netlink::open()?),
+        };
+        outside.set_addresses(config.addresses.clone());
+        Ok(outside)
     }
 
     /// The UDP port.
@@ -139,92 +190,66 @@ impl Outside {
 
     /// Replaces the list of addresses that datagrams are taken for. Families that were not opened
     /// stay closed.
-    pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
-        let _ = addresses;
+    pub fn set_addresses(&mut self, mut addresses: Vec<IpAddr>) {
+        addresses.sort_unstable();
+        self.addresses = addresses;
     }
 
     /// The sockets to poll for reading.
     pub fn inlets(&self) -> impl Iterator<Item = (Inlet, BorrowedFd<'_>)> {
-        std::iter::empty()
-    }
-
-    /// Sends every segment of the train, each as an IP packet of its own.
-    ///
-    /// [`Egress::Payload`] may be ESP or ESP in UDP from our port; AH must come as
-    /// [`Egress::Whole`], because the ICV covers an identification that only its maker knows.
-    /// A whole packet is never fragmented here: it is too big instead, whatever its DF says. Its
-    /// IPv4 header checksum is filled in.
-    ///
-    /// # Errors
-    /// The first failure; segments before it have left.
-    pub fn send(&self, egress: &Egress, train: &Train) -> Result<(), SendError> {
-        let _ = (egress, train);
-        Ok(())
-    }
-
-    /// Hands over what waits at one inlet, at most [`BATCH`] datagrams.
-    ///
-    /// UDP and IPv6 ESP without extension headers arrive as [`Arrival::Payload`]; IPv4 protocols
-    /// 50 and 51, IPv6 AH, and IPv6 ESP behind extension headers as [`Arrival::Whole`].
-    ///
-    /// # Errors
-    /// What the kernel says, if it is neither "nothing waits" nor about a single packet.
-    pub fn receive(
-        &self,
-        inlet: Inlet,
-        pool: &Pool,
-        sink: &mut impl FnMut(Received),
-    ) -> io::Result<Stop> {
-        let _ = (inlet, pool, sink);
-        Ok(Stop::Drained)
+        let open = |inlet| Some((inlet, self.inlet(inlet)?));
+        Inlet::ALL.into_iter().filter_map(open)
     }
 
     /// What was received and not handed over.
     pub fn counters(&self) -> Counters {
-        Counters::default()
-    }
-}
-
-/// The most datagrams that one call of [`Outside::receive`] hands over.
-pub const BATCH: usize = 64;
-
-/// An outside with its pool and, if there is one, its clear device: a whole [`Device`]. Datagrams
-/// that are not ESP are dropped.
-#[derive(Debug)]
-pub struct Pooled {
-    /// The sockets.
-    pub outside: Outside,
-    /// Where packets that no SA protects leave.
-    pub clear: Option<Clear>,
-    /// Where buffers come from.
-    pub pool: Pool,
-}
-
-impl Device for Pooled {
-    fn send(&mut self, egress: Egress, train: Train) -> Result<(), SendError> {
-        match (egress, &self.clear) {
-            (Egress::Clear, Some(clear)) => clear.send(&train),
-            _ => self.outside.send(&egress, &train),
+        Counters {
+            foreign: self.tally.foreign.load(Ordering::Relaxed),
+            truncated: self.tally.truncated.load(Ordering::Relaxed),
+            malformed: self.tally.malformed.load(Ordering::Relaxed),
         }
     }
 
-    fn receive(&mut self, sink: &mut dyn FnMut(Packet<Arrival>)) {
-        let inlets: Vec<Inlet> = self.outside.inlets().map(|(inlet, _)| inlet).collect();
-        for inlet in inlets {
-            // A socket that fails now is asked again next time.
-            let _ = self.outside.receive(inlet, &self.pool, &mut |received| {
-                if let Received::Packet(packet) = received {
-                    sink(packet);
-                }
-            });
+    fn inlet(&self, inlet: Inlet) -> Option<BorrowedFd<'_>> {
+        let (ipv4, ipv6) = (self.ipv4.as_ref(), self.ipv6.as_ref());
+        let socket = match inlet {
+            Inlet::Udp4 => &ipv4?.udp,
+            Inlet::Esp4 => &ipv4?.esp,
+            Inlet::Ah4 => &ipv4?.ah,
+            Inlet::Udp6 => &ipv6?.udp,
+            Inlet::Esp6 => &ipv6?.esp,
+            Inlet::Ah6 => &ipv6?.ah,
+        };
+        Some(socket.as_fd())
+    }
+
+    fn family(&self, family: Family) -> Option<&Sockets> {
+        match family {
+            Family::V4 => self.ipv4.as_ref(),
+            Family::V6 => self.ipv6.as_ref(),
         }
-        if let Some(clear) = &self.clear {
-            for _ in 0..BATCH {
-                let Ok(Some(packet)) = clear.read(&self.pool) else {
-                    break;
-                };
-                sink(packet);
-            }
+    }
+}
+
+impl Inlet {
+    /// All that can be.
+    pub const ALL: [Inlet; 6] = [
+        Inlet::Udp4,
+        Inlet::Udp6,
+        Inlet::Esp4,
+        Inlet::Esp6,
+        Inlet::Ah4,
+        Inlet::Ah6,
+    ];
+}
+
+impl UdpKind {
+    /// What a datagram with this payload is.
+    pub fn of(payload: &[u8]) -> UdpKind {
+        match payload {
+            [0xff] => UdpKind::Keepalive,
+            [0, 0, 0, 0, ..] => UdpKind::NonEsp,
+            _ => UdpKind::Esp,
         }
     }
 }

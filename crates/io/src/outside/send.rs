@@ -1,0 +1,137 @@
+//! Sending.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::PoisonError;
+
+use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
+
+use super::Outside;
+use super::sockets::{Family, Sockets};
+use crate::SendError;
+use crate::address::Name;
+use crate::control::{Control, push_source};
+use crate::sys;
+
+impl Outside {
+    /// Sends every segment of the train, each as an IP packet of its own.
+    ///
+    /// [`Egress::Payload`] may be ESP or ESP in UDP from our port; AH must come as
+    /// [`Egress::Whole`], because the ICV covers an identification that only its maker knows.
+    /// A whole packet is never fragmented here: it is too big instead, whatever its DF says. The
+    /// kernel fills in its IPv4 header checksum and an identification that is zero (which spoils
+    /// AH: choose one).
+    ///
+    /// # Errors
+    /// The first failure; segments before it have left.
+    pub fn send(&self, egress: &Egress, train: &Train) -> Result<(), SendError> {
+        let outer = match egress {
+            Egress::Payload(outer) | Egress::Whole(outer) => outer,
+            Egress::Clear => return Err(SendError::Unsupported("clear packets")),
+        };
+        let family = Family::of(outer.destination);
+        if Family::of(outer.source) != family {
+            let mixed = "from one address family to the other";
+            return Err(SendError::Unsupported(mixed));
+        }
+        let sockets = self
+            .family(family)
+            .ok_or(SendError::Unsupported(match family {
+                Family::V4 => "IPv4: no address of ours is IPv4",
+                Family::V6 => "IPv6: no address of ours is IPv6",
+            }))?;
+        let (socket, port) = self.way(sockets, egress, outer)?;
+        let name = Name::ip(outer.destination, port, outer.interface);
+        let control = control(egress, outer);
+        for segment in train.segments() {
+            sys::send_message(socket, name.octets(), segment, control.octets())
+                .map_err(|error| self.failure(egress, outer, error))?;
+        }
+        Ok(())
+    }
+
+    /// The socket, and the port to send to.
+    #[inline]
+    fn way<'a>(
+        &self,
+        sockets: &'a Sockets,
+        egress: &Egress,
+        outer: &Outer,
+    ) -> Result<(BorrowedFd<'a>, u16), SendError> {
+        if let Egress::Whole(_) = egress {
+            return Ok((sockets.whole.as_fd(), 0));
+        }
+        let (socket, port) = match (outer.encapsulation, outer.dont_fragment) {
+            (Encapsulation::Udp { source, .. }, _) if source != self.port => {
+                return Err(SendError::Unsupported("from a UDP port that is not ours"));
+            }
+            (Encapsulation::Ah, _) => {
+                return Err(SendError::Unsupported("AH that is not a whole packet"));
+            }
+            (Encapsulation::Udp { destination, .. }, DontFragment::Set) => {
+                (&sockets.udp, destination)
+            }
+            (Encapsulation::Udp { destination, .. }, DontFragment::Clear) => {
+                (&sockets.udp_fragmented, destination)
+            }
+            (Encapsulation::Esp, DontFragment::Set) => (&sockets.esp, 0),
+            (Encapsulation::Esp, DontFragment::Clear) => (&sockets.esp_fragmented, 0),
+        };
+        Ok((socket.as_fd(), port))
+    }
+
+    #[cold]
+    fn failure(&self, egress: &Egress, outer: &Outer, error: io::Error) -> SendError {
+        let whole = matches!(egress, Egress::Whole(_));
+        match error.raw_os_error() {
+            Some(libc::EMSGSIZE) if !whole && outer.dont_fragment == DontFragment::Clear => {
+                let mtu = Some(LONGEST_PACKET);
+                SendError::TooBig { mtu }
+            }
+            Some(libc::EMSGSIZE) => SendError::TooBig {
+                mtu: self.mtu_towards(outer),
+            },
+            // The kernel checks a source that comes as a control message, and says no more.
+            Some(libc::EINVAL) if !whole && outer.hop_limit > 0 => SendError::NotOurs,
+            _ => SendError::from(error),
+        }
+    }
+
+    /// The MTU of the interface that the packet would leave by: what a probing socket goes by.
+    fn mtu_towards(&self, outer: &Outer) -> Option<u32> {
+        let mut netlink = self.netlink.lock().unwrap_or_else(PoisonError::into_inner);
+        let interface = match outer.interface {
+            0 => {
+                let route = netlink.route_to(outer.destination, Some(outer.source), None);
+                route.ok()?.interface?
+            }
+            interface => interface,
+        };
+        netlink.link_by_index(interface).ok().map(|link| link.mtu)
+    }
+}
+
+const LONGEST_PACKET: u32 = 65_535;
+
+/// The facts that the kernel is to write into the header; a whole packet has its own, and only needs
+/// to be routed.
+#[inline]
+fn control(egress: &Egress, outer: &Outer) -> Control {
+    let mut control = Control::new();
+    push_source(&mut control, outer.source, outer.interface);
+    if let Egress::Payload(_) = egress {
+        let tos = i32::from(outer.tos).to_ne_bytes();
+        let hop_limit = i32::from(outer.hop_limit).to_ne_bytes();
+        match Family::of(outer.destination) {
+            Family::V4 => {
+                control.push(libc::IPPROTO_IP, libc::IP_TOS, &tos);
+                control.push(libc::IPPROTO_IP, libc::IP_TTL, &hop_limit);
+            }
+            Family::V6 => {
+                control.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &tos);
+                control.push(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &hop_limit);
+            }
+        }
+    }
+    control
+}

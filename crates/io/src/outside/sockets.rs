@@ -1,0 +1,297 @@
+//! Opening the sockets.
+//!
+//! **Two sockets, one port.** Don't Fragment is a property of a socket, so each family has two UDP
+//! sockets with the same port: one that probes (DF set) and receives, one that lets the network
+//! fragment and must never receive, or datagrams would be lost in it. `SO_REUSEPORT` would spread
+//! arrivals over both, and let any other program of our user join in silently. Instead the second
+//! socket is bound to an address that no packet is ever sent to (192.0.0.8, RFC 7600; 100::1 in the
+//! discard-only prefix, RFC 6666), which `IP_FREEBIND` allows; the source of what it sends comes
+//! from `IP_PKTINFO` with every packet. `SO_REUSEADDR` is on for that one bind and off again
+//! afterwards, so the port is ours alone: another program's bind fails, as does ours when another
+//! program has the port. The second raw socket for protocol 50 hides from arrivals the same way,
+//! which saves the kernel a copy of each.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use libc::c_int;
+use nix::sys::socket::{SockaddrStorage, getsockname};
+
+use super::OpenError;
+use crate::address::Name;
+use crate::sys;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+/// The sockets of one family.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// UDP with DF set; also receives.
+    pub(super) udp: OwnedFd,
+    /// UDP with DF clear.
+    pub(super) udp_fragmented: OwnedFd,
+    /// Protocol 50 with DF set; also receives.
+    pub(super) esp: OwnedFd,
+    /// Protocol 50 with DF clear.
+    pub(super) esp_fragmented: OwnedFd,
+    /// Receives protocol 51.
+    pub(super) ah: OwnedFd,
+    /// Sends packets with their IP header.
+    pub(super) whole: OwnedFd,
+}
+
+/// Opens the families that are wanted with one port.
+pub(super) fn open(
+    families: [Option<Family>; 2],
+    port: u16,
+    buffer: usize,
+) -> Result<(u16, [Option<Sockets>; 2]), OpenError> {
+    for _ in 0..PORT_ATTEMPTS {
+        let mut chosen = port;
+        let mut open_one = |family: Option<Family>| {
+            let sockets = family.map(|family| Sockets::open(family, &mut chosen, buffer));
+            sockets.transpose()
+        };
+        let opened = open_one(families[0]).and_then(|v4| Ok([v4, open_one(families[1])?]));
+        match opened {
+            // The port that IPv4 was given may be taken in IPv6.
+            Err(OpenError::PortInUse(_)) if port == 0 => {}
+            opened => return opened.map(|sockets| (chosen, sockets)),
+        }
+    }
+    Err(OpenError::PortInUse(port))
+}
+
+/// How often the kernel is asked for a port that is free in both families.
+const PORT_ATTEMPTS: usize = 16;
+
+impl Sockets {
+    /// `port` 0 is replaced by the one that the kernel chose.
+    fn open(family: Family, port: &mut u16, buffer: usize) -> Result<Sockets, OpenError> {
+        let udp = family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?;
+        let udp_fragmented = family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?;
+        bind_pair(family, &udp, &udp_fragmented, port)?;
+        let sockets = Sockets {
+            udp,
+            udp_fragmented,
+            esp: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            esp_fragmented: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            ah: family.socket(libc::SOCK_RAW, libc::IPPROTO_AH)?,
+            whole: family.socket(libc::SOCK_RAW, libc::IPPROTO_RAW)?,
+        };
+        let configured = sockets.configure(family, buffer);
+        configured.map_err(|error| other("setting up the sockets of the outside", error))?;
+        Ok(sockets)
+    }
+
+    fn configure(&self, family: Family, buffer: usize) -> io::Result<()> {
+        set(&self.esp_fragmented, family.level(), family.free_bind(), 1)?;
+        sys::bind(&self.esp_fragmented, family.nowhere(0).octets())?;
+        for probing in [&self.udp, &self.esp, &self.ah, &self.whole] {
+            family.set_fragmentation(probing, PROBE)?;
+        }
+        for fragmenting in [&self.udp_fragmented, &self.esp_fragmented] {
+            family.set_fragmentation(fragmenting, DONT)?;
+        }
+        for receiving in [&self.udp, &self.esp, &self.ah] {
+            family.ask_for_facts(receiving)?;
+            enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
+        }
+        for sending in self.all() {
+            enlarge(sending, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
+        }
+        match family {
+            Family::V4 => {
+                set(&self.whole, libc::IPPROTO_IP, libc::IP_HDRINCL, 1)?;
+                for udp in [&self.udp, &self.udp_fragmented] {
+                    // RFC 3948 section 2.1: the UDP checksum should be zero.
+                    set(udp, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
+                }
+            }
+            Family::V6 => {
+                set(&self.whole, libc::IPPROTO_IPV6, libc::IPV6_HDRINCL, 1)?;
+                for raw in [&self.esp, &self.ah] {
+                    ask_for_extension_headers(raw)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> [&OwnedFd; 6] {
+        let Sockets {
+            udp,
+            udp_fragmented,
+            esp,
+            esp_fragmented,
+            ah,
+            whole,
+        } = self;
+        [udp, udp_fragmented, esp, esp_fragmented, ah, whole]
+    }
+}
+
+/// Binds `receiving` to the port on every address, `sending` to the same port where nothing arrives.
+fn bind_pair(
+    family: Family,
+    receiving: &OwnedFd,
+    sending: &OwnedFd,
+    port: &mut u16,
+) -> Result<(), OpenError> {
+    let bind_error = |error: io::Error| match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => OpenError::PortInUse(*port),
+        Some(libc::EACCES) => OpenError::PortNotAllowed(*port),
+        _ => other("binding the UDP port", error),
+    };
+    if family == Family::V6 {
+        set(receiving, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1).map_err(bind_error)?;
+    }
+    sys::bind(receiving, family.anywhere(*port).octets()).map_err(bind_error)?;
+    let chosen = bound_port(receiving).map_err(bind_error)?;
+    let join = || {
+        let free_bind = |on| set(sending, family.level(), family.free_bind(), on);
+        let reuse = |fd, on| set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, on);
+        free_bind(1)?;
+        reuse(receiving, 1)?;
+        reuse(sending, 1)?;
+        let bound = sys::bind(sending, family.nowhere(chosen).octets());
+        reuse(receiving, 0)?;
+        reuse(sending, 0)?;
+        free_bind(0)?;
+        bound
+    };
+    join().map_err(bind_error)?;
+    *port = chosen;
+    Ok(())
+}
+
+fn bound_port(socket: &OwnedFd) -> io::Result<u16> {
+    let name: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let ipv4 = name.as_sockaddr_in().map(|name| name.port());
+    let ipv6 = name.as_sockaddr_in6().map(|name| name.port());
+    Ok(ipv4.or(ipv6).unwrap_or(0))
+}
+
+impl Family {
+    pub(super) fn of(address: IpAddr) -> Family {
+        match address {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+
+    fn level(self) -> c_int {
+        match self {
+            Family::V4 => libc::IPPROTO_IP,
+            Family::V6 => libc::IPPROTO_IPV6,
+        }
+    }
+
+    fn free_bind(self) -> c_int {
+        match self {
+            Family::V4 => libc::IP_FREEBIND,
+            Family::V6 => libc::IPV6_FREEBIND,
+        }
+    }
+
+    fn anywhere(self, port: u16) -> Name {
+        let address = match self {
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Name::ip(address, port, 0)
+    }
+
+    fn nowhere(self, port: u16) -> Name {
+        let address = match self {
+            Family::V4 => Ipv4Addr::new(192, 0, 0, 8).into(),
+            Family::V6 => Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1).into(),
+        };
+        Name::ip(address, port, 0)
+    }
+
+    fn socket(self, kind: c_int, protocol: c_int) -> Result<OwnedFd, OpenError> {
+        let domain = match self {
+            Family::V4 => libc::AF_INET,
+            Family::V6 => libc::AF_INET6,
+        };
+        let socket = sys::socket(domain, kind, protocol);
+        socket.map_err(|error| match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => OpenError::NoCapability,
+            Some(libc::EAFNOSUPPORT) if self == Family::V6 => OpenError::NoIpv6,
+            _ => other("making a socket", error),
+        })
+    }
+
+    fn set_fragmentation(self, socket: &OwnedFd, discover: Discover) -> io::Result<()> {
+        match self {
+            Family::V4 => set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, discover.0),
+            Family::V6 => {
+                let level = libc::IPPROTO_IPV6;
+                set(socket, level, libc::IPV6_MTU_DISCOVER, discover.0)?;
+                set(
+                    socket,
+                    level,
+                    libc::IPV6_DONTFRAG,
+                    (discover == PROBE).into(),
+                )
+            }
+        }
+    }
+
+    /// Destination, interface, TOS and TTL with every datagram.
+    fn ask_for_facts(self, socket: &OwnedFd) -> io::Result<()> {
+        let facts = match self {
+            Family::V4 => [libc::IP_PKTINFO, libc::IP_RECVTOS, libc::IP_RECVTTL],
+            Family::V6 => [
+                libc::IPV6_RECVPKTINFO,
+                libc::IPV6_RECVTCLASS,
+                libc::IPV6_RECVHOPLIMIT,
+            ],
+        };
+        facts
+            .into_iter()
+            .try_for_each(|fact| set(socket, self.level(), fact, 1))
+    }
+}
+
+/// How a socket treats packets larger than the MTU (IP_MTU_DISCOVER).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Discover(c_int);
+
+/// Refuses them; believes the interface's MTU and not what ICMP says, which anybody can forge.
+const PROBE: Discover = Discover(libc::IP_PMTUDISC_PROBE);
+/// Fragments them.
+const DONT: Discover = Discover(libc::IP_PMTUDISC_DONT);
+
+fn ask_for_extension_headers(socket: &OwnedFd) -> io::Result<()> {
+    [
+        libc::IPV6_RECVHOPOPTS,
+        libc::IPV6_RECVDSTOPTS,
+        libc::IPV6_RECVRTHDR,
+        libc::IPV6_FLOWINFO,
+    ]
+    .into_iter()
+    .try_for_each(|fact| set(socket, libc::IPPROTO_IPV6, fact, 1))
+}
+
+/// Buffers beyond the host's limit need CAP_NET_ADMIN; as large as the limit allows will do.
+fn enlarge(socket: &OwnedFd, forced: c_int, usual: c_int, octets: usize) {
+    let octets = c_int::try_from(octets).unwrap_or(c_int::MAX);
+    if set(socket, libc::SOL_SOCKET, forced, octets).is_err() {
+        let _ = set(socket, libc::SOL_SOCKET, usual, octets);
+    }
+}
+
+fn set(socket: impl AsFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    sys::set_option(socket, level, name, &value.to_ne_bytes())
+}
+
+fn other(doing: &'static str, error: io::Error) -> OpenError {
+    OpenError::Other { doing, error }
+}
