@@ -1,1 +1,146 @@
+use super::*;
+use crate::sad::{SaConfig, SaMode, SequenceRules, Spi};
+use crate::spd::{Action, Direction, PolicyConfig};
+use sealway_crypto::{Encryption, SecretKey, Suite};
+use sealway_wire::Family;
 
+fn config(spi: u32) -> SaConfig {
+    let suite = Suite::new(Encryption::AesGcm16, None, 20).unwrap();
+    SaConfig {
+        id: SaId {
+            destination: "192.0.2.2".parse().unwrap(),
+            protocol: crate::sad::Protocol::Esp,
+            spi: Spi::new(spi).unwrap(),
+        },
+        source: "192.0.2.1".parse().unwrap(),
+        mode: SaMode::Tunnel,
+        suite,
+        encryption_key: SecretKey::new(vec![0xab; 20]),
+        authentication_key: SecretKey::new(vec![]),
+        sequence: SequenceRules::default(),
+        encapsulation: None,
+        reqid: 0,
+        selector: None,
+        dont_fragment: crate::sad::DontFragmentRule::Copy,
+    }
+}
+
+fn control() -> Control {
+    Control::new(DefaultAction::Discard, 1500)
+}
+
+#[test]
+fn a_transaction_with_one_bad_command_changes_nothing() {
+    let mut control = control();
+    let policy = PolicyConfig {
+        direction: Direction::Out,
+        selector: crate::selector::Selector::any(Family::V4),
+        priority: 0,
+        action: Action::Bypass,
+    };
+    let commands = vec![
+        Command::AddPolicy(policy),
+        Command::AddSa(Box::new(config(0x1000))),
+        Command::AddSa(Box::new(config(0x1000))),
+    ];
+    let refused = control.apply(commands).unwrap_err();
+    assert_eq!(refused.index, 2);
+    assert!(refused.to_string().contains("exists already"), "{refused}");
+    assert_eq!(control.tables().sad.iter().count(), 0);
+    assert_eq!(control.tables().spd.iter().count(), 0);
+}
+
+#[test]
+fn a_failed_deletion_leaves_its_sa_alive() {
+    let mut control = control();
+    control
+        .apply(vec![Command::AddSa(Box::new(config(0x1000)))])
+        .unwrap();
+    let missing = config(0x2000).id;
+    let commands = vec![
+        Command::DeleteSa(config(0x1000).id),
+        Command::DeleteSa(missing),
+    ];
+    assert!(control.apply(commands).is_err());
+    let tables = control.tables();
+    assert!(
+        !tables
+            .sad
+            .find(&config(0x1000).id)
+            .unwrap()
+            .runtime
+            .is_dead()
+    );
+    control
+        .apply(vec![Command::DeleteSa(config(0x1000).id)])
+        .unwrap();
+    assert!(
+        tables
+            .sad
+            .find(&config(0x1000).id)
+            .unwrap()
+            .runtime
+            .is_dead()
+    );
+    assert!(control.tables().sad.find(&config(0x1000).id).is_none());
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_a_sentence() {
+    let refuse = |change: fn(&mut SaConfig)| {
+        let mut bad = config(0x1000);
+        change(&mut bad);
+        control()
+            .apply(vec![Command::AddSa(Box::new(bad))])
+            .unwrap_err()
+            .to_string()
+    };
+    let no_window = refuse(|sa| {
+        sa.sequence.form = sealway_crypto::Sequence::Extended;
+        sa.sequence.window = None;
+    });
+    assert!(no_window.starts_with("extended sequence numbers need a replay window"));
+    let families = refuse(|sa| sa.source = "::1".parse().unwrap());
+    assert_eq!(
+        families,
+        "source ::1 and destination 192.0.2.2 are of different families"
+    );
+    let key = refuse(|sa| sa.encryption_key = SecretKey::new(vec![1; 16]));
+    assert!(key.contains("20 octets") && key.contains("16"), "{key}");
+    assert_eq!(
+        Spi::new(255).unwrap_err().to_string(),
+        "SPI 0xff is below 256, which RFC 4303 reserves: choose 0x100 or above"
+    );
+    let full = refuse(|sa| sa.sequence.start = u64::from(u32::MAX));
+    assert!(full.contains("leaves none to send"));
+}
+
+#[test]
+fn no_key_is_ever_printed() {
+    let shown = format!("{:?}", config(0x1000));
+    assert!(
+        !shown.contains("171") && !shown.to_lowercase().contains("abab"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn flushing_removes_all_and_a_free_spi_is_one_that_nobody_has() {
+    let mut control = control();
+    let sas = (0x1000..0x1010)
+        .map(|spi| Command::AddSa(Box::new(config(spi))))
+        .collect();
+    control.apply(sas).unwrap();
+    let destination = "192.0.2.2".parse().unwrap();
+    let free = |control: &Control| {
+        let protocol = crate::sad::Protocol::Esp;
+        control
+            .tables()
+            .sad
+            .free_spi(destination, protocol, 0x1000 - 256)
+            .unwrap()
+    };
+    assert_eq!(free(&control).value(), 0x1010);
+    control.apply(vec![Command::FlushSas(None)]).unwrap();
+    assert_eq!(free(&control).value(), 0x1000);
+}
