@@ -41,6 +41,10 @@ mod secret;
 mod suite;
 mod transform;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 

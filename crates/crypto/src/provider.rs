@@ -76,14 +76,21 @@ pub trait Mac: Send + Sync {
     fn verify(&self, parts: &[&[u8]], icv: &[u8]) -> Result<(), Rejected>;
 }
 
-/// Every provider, in order of preference.
+/// Every provider.
 pub fn providers() -> &'static [&'static dyn Provider] {
     &[&AwsLc, &RustCrypto]
 }
 
-/// The provider that [`context`] takes for this suite.
+/// The provider that [`context`] takes for this suite: whichever is faster per packet.
+///
+/// aws-lc is, in every combined mode it has: AES-128-GCM takes it two thirds of RustCrypto's time.
+/// With an integrity algorithm RustCrypto is: aws-lc copies and clears a context of 1.2 KB for every
+/// HMAC, which costs 100 to 150 ns on 190 to 270 at 64 octets, and wins 3 % at 1400 with CBC only.
 pub fn preferred(suite: &Suite) -> &'static dyn Provider {
-    first(|provider| provider.supports(suite))
+    match suite.authentication() {
+        None if AwsLc.supports(suite) => &AwsLc,
+        None | Some(_) => &RustCrypto,
+    }
 }
 
 /// Makes a context with the [`preferred`] provider; see [`Provider::context`].
@@ -98,18 +105,12 @@ pub fn context(
     preferred(suite).context(suite, encryption_key, authentication_key)
 }
 
-/// Makes a MAC with the first provider that has the algorithm; see [`Provider::mac`].
+/// Makes a MAC with RustCrypto, which has every algorithm and is the faster; see [`Provider::mac`].
 ///
 /// # Errors
 /// If the key has the wrong length.
 pub fn mac(authentication: Authentication, key: &[u8]) -> Result<Box<dyn Mac>, KeyError> {
-    first(|provider| provider.supports_mac(authentication)).mac(authentication, key)
-}
-
-/// RustCrypto has everything, so it is what remains.
-fn first(able: impl Fn(&dyn Provider) -> bool) -> &'static dyn Provider {
-    let found = providers().iter().find(|provider| able(**provider));
-    found.copied().unwrap_or(&RustCrypto)
+    RustCrypto.mac(authentication, key)
 }
 
 /// The caller handed over lengths that the suite does not have.

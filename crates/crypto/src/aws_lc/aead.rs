@@ -60,32 +60,12 @@ impl Aead<12> for Plain {
 
 /// AES-GMAC: AES-GCM over associated data only (RFC 4543 §3.3): SPI and sequence number, IV, text.
 ///
-/// aws-lc takes associated data in one piece, so the pieces are copied together on the stack.
+/// aws-lc takes associated data in one piece, so the parts are copied together on the stack.
 pub(super) struct Gmac(Plain);
 
 impl Gmac {
     pub(super) fn new(key: &[u8]) -> Option<Gmac> {
         Plain::aes_gcm(key).map(Gmac)
-    }
-
-    /// Calls `with` on the pieces in one: in a small buffer if they fit, as clearing one costs time.
-    fn joined<T>(
-        nonce: &[u8; 12],
-        aad: &[u8],
-        text: &[u8],
-        with: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, Misuse> {
-        let parts = [aad, &nonce[4..], text];
-        if text.len() <= SMALL - HEAD {
-            Ok(with(join(&mut [0; SMALL], parts)))
-        } else if text.len() <= MOST {
-            Ok(with(join(&mut [0; MOST + HEAD], parts)))
-        } else {
-            Err(Misuse::Long {
-                most: MOST,
-                got: text.len(),
-            })
-        }
     }
 }
 
@@ -97,7 +77,7 @@ impl Aead<12> for Gmac {
         text: &mut [u8],
         icv: &mut [u8],
     ) -> Result<(), Misuse> {
-        Gmac::joined(nonce, aad, text, |all| {
+        joined([aad, &nonce[4..], text], |all| {
             self.0.seal(nonce, all, &mut [], icv)
         })?
     }
@@ -109,20 +89,30 @@ impl Aead<12> for Gmac {
         text: &mut [u8],
         icv: &[u8],
     ) -> Result<(), Rejected> {
-        Gmac::joined(nonce, aad, text, |all| {
+        joined([aad, &nonce[4..], text], |all| {
             self.0.open(nonce, all, &mut [], icv)
         })?
     }
 }
 
-/// Copies the parts to the front of the buffer; what does not fit is left out.
+/// Calls `with` on the parts in one: in a small buffer if they fit, as a buffer is cleared first.
+fn joined<T>(parts: [&[u8]; 3], with: impl FnOnce(&[u8]) -> T) -> Result<T, Misuse> {
+    let got = parts.iter().map(|part| part.len()).sum();
+    if got <= SMALL {
+        Ok(with(join(&mut [0; SMALL], parts)))
+    } else if got <= MOST {
+        Ok(with(join(&mut [0; MOST], parts)))
+    } else {
+        Err(Misuse::Long { most: MOST, got })
+    }
+}
+
+/// Copies the parts to the front of the buffer, which is long enough.
 fn join<'a>(buffer: &'a mut [u8], parts: [&[u8]; 3]) -> &'a [u8] {
     let mut filled = 0;
     for part in parts {
-        if let Some(place) = buffer.get_mut(filled..filled + part.len()) {
-            place.copy_from_slice(part);
-            filled += part.len();
-        }
+        buffer[filled..filled + part.len()].copy_from_slice(part);
+        filled += part.len();
     }
     &buffer[..filled]
 }
@@ -134,11 +124,9 @@ fn long(text: &[u8]) -> Misuse {
     }
 }
 
-/// Octets before the text: SPI, extended sequence number, IV.
-const HEAD: usize = 4 + 8 + 8;
-/// The buffer of an ordinary packet.
+/// Holds an ordinary packet.
 const SMALL: usize = 2048;
-/// The longest text that an IP packet holds.
-const MOST: usize = 65_535;
+/// Holds the longest packet that IP carries.
+const MOST: usize = 65_536;
 /// Octets that one nonce of AES-GCM covers (NIST SP 800-38D §5.2.1.1).
 const GCM_MOST: usize = (1 << 36) - 32;

@@ -96,3 +96,13 @@ fn mac(authentication: Authentication, key: &[u8]) -> Option<Box<dyn Mac>> {
     let hmac = hmac::Hmac::new(authentication, key)?;
     Some(Box::new(Truncated::new(authentication, hmac)))
 }
+
+/// A combined mode without ESP around it, which takes any associated data.
+#[cfg(test)]
+pub(crate) fn bare(suite: &Suite, key: &[u8]) -> Option<Box<dyn Aead<12>>> {
+    match suite.encryption() {
+        Encryption::AesGcm16 => Some(Box::new(aead::Plain::aes_gcm(key)?)),
+        Encryption::ChaCha20Poly1305 => Some(Box::new(aead::Plain::chacha20_poly1305(key)?)),
+        _ => None,
+    }
+}

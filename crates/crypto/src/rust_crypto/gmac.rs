@@ -27,17 +27,18 @@ impl<C: Aes> Gmac<C> {
         Some(Gmac { cipher, ghash })
     }
 
-    /// GHASH of the associated data and the lengths, masked by the enciphered first counter block
-    /// (NIST SP 800-38D §7.1).
-    fn tag(&self, nonce: &[u8; 12], aad: &[u8], text: &[u8]) -> [u8; 16] {
+    /// GHASH of the parts and their length, masked by the enciphered first counter block
+    /// (NIST SP 800-38D §7.1). The first two, header and IV, have 32 octets at most.
+    pub(super) fn tag(&self, nonce: &[u8; 12], parts: [&[u8]; 3]) -> [u8; 16] {
+        let [header, iv, text] = parts;
         let mut ghash = self.ghash.clone();
-        // At most 12 + 8 octets stand before the text: complete their second block with text.
-        let mut head = [0; 32];
-        let before = aad.len() + 8;
-        head[..aad.len()].copy_from_slice(aad);
-        head[aad.len()..before].copy_from_slice(&nonce[4..]);
+        // Octets of the text complete the last block of what stands before it.
+        let before = header.len() + iv.len();
         let borrowed = text.len().min(before.next_multiple_of(16) - before);
         let (first, rest) = text.split_at(borrowed);
+        let mut head = [0; 32];
+        head[..header.len()].copy_from_slice(header);
+        head[header.len()..before].copy_from_slice(iv);
         head[before..before + borrowed].copy_from_slice(first);
         ghash.update_padded(&head[..before + borrowed]);
         ghash.update_padded(rest);
@@ -67,7 +68,7 @@ impl<C: Aes> Aead<12> for Gmac<C> {
         text: &mut [u8],
         icv: &mut [u8],
     ) -> Result<(), Misuse> {
-        icv.copy_from_slice(&self.tag(nonce, aad, text));
+        icv.copy_from_slice(&self.tag(nonce, [aad, &nonce[4..], text]));
         Ok(())
     }
 
@@ -78,7 +79,7 @@ impl<C: Aes> Aead<12> for Gmac<C> {
         text: &mut [u8],
         icv: &[u8],
     ) -> Result<(), Rejected> {
-        if self.tag(nonce, aad, text).ct_eq(icv).into() {
+        if self.tag(nonce, [aad, &nonce[4..], text]).ct_eq(icv).into() {
             Ok(())
         } else {
             Err(Rejected::Icv)

@@ -122,3 +122,37 @@ fn mac(authentication: Authentication, key: &[u8]) -> Option<Box<dyn Mac>> {
 fn boxed(authentication: Authentication, tagger: impl Tagger + 'static) -> Option<Box<dyn Mac>> {
     Some(Box::new(Truncated::new(authentication, tagger)))
 }
+
+/// A combined mode without ESP around it, which takes any associated data.
+#[cfg(test)]
+pub(crate) fn bare(suite: &Suite, key: &[u8]) -> Option<Box<dyn Aead<12>>> {
+    match (suite.encryption(), key.len()) {
+        (Encryption::ChaCha20Poly1305, _) => Some(Box::new(aead::chacha20_poly1305(key)?)),
+        (Encryption::AesGcm16, 16) => Some(Box::new(aead::gcm::<Aes128>(key)?)),
+        (Encryption::AesGcm16, 24) => Some(Box::new(aead::gcm::<Aes192>(key)?)),
+        (Encryption::AesGcm16, 32) => Some(Box::new(aead::gcm::<Aes256>(key)?)),
+        _ => None,
+    }
+}
+
+/// AES-CCM with an ICV of 16 octets, without ESP around it.
+#[cfg(test)]
+pub(crate) fn bare_ccm(key: &[u8]) -> Option<Box<dyn Aead<11>>> {
+    match key.len() {
+        16 => Some(Box::new(aead::ccm_16::<Aes128>(key)?)),
+        24 => Some(Box::new(aead::ccm_16::<Aes192>(key)?)),
+        32 => Some(Box::new(aead::ccm_16::<Aes256>(key)?)),
+        _ => None,
+    }
+}
+
+/// GMAC over parts that need be no header, IV and text.
+#[cfg(test)]
+pub(crate) fn bare_gmac(key: &[u8], nonce: &[u8; 12], parts: [&[u8]; 3]) -> Option<[u8; 16]> {
+    Some(match key.len() {
+        16 => gmac::Gmac::<Aes128>::new(key)?.tag(nonce, parts),
+        24 => gmac::Gmac::<Aes192>::new(key)?.tag(nonce, parts),
+        32 => gmac::Gmac::<Aes256>::new(key)?.tag(nonce, parts),
+        _ => return None,
+    })
+}
