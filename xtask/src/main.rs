@@ -1,7 +1,21 @@
 //! Sealway's own build and test commands: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod demo;
+mod interop;
+mod layers;
+mod sizes;
+mod source;
+mod steps;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
+
+use crate::interop::Rows;
+use crate::tools::Missing;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Sealway's own build and test commands")]
@@ -12,15 +26,56 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that the README promises, with one summary
+    /// Everything that the README promises, with one summary; needs root for devices and namespaces
     Test {
         /// Install what is missing, with apt-get on Debian and Ubuntu
         #[arg(long)]
         install: bool,
     },
+    /// Sealway against a real peer; needs root
+    #[command(subcommand)]
+    Interop(Interop),
+    /// Who may know whom: crate edges, the pure engine, unsafe code, the exits
+    Layers,
+    /// At most 600 lines a file, tests apart
+    Sizes,
 }
 
-fn main() {
-    let Arguments { command } = Arguments::parse();
-    println!("{command:?} is not there yet");
+#[derive(Debug, Subcommand)]
+enum Interop {
+    /// A Linux kernel: one row is suite, mode, families, encapsulation, ESN and direction
+    Linux(Rows),
+    /// The same rows between two Linux kernels, without Sealway: are the rows themselves sound?
+    SelfCheck(Rows),
+    /// tshark decrypts a capture of the demo
+    Tshark,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Test { install } => {
+            let missing = if install {
+                Missing::Install
+            } else {
+                Missing::Name
+            };
+            return if steps::run(missing) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+        Command::Interop(Interop::Linux(rows)) => interop::linux(&rows),
+        Command::Interop(Interop::SelfCheck(rows)) => interop::self_check_rows(&rows),
+        Command::Interop(Interop::Tshark) => interop::tshark(),
+        Command::Layers => layers::run(),
+        Command::Sizes => sizes::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,56 @@
+//! `cargo xtask interop`: Sealway against real peers.
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use sealway_interop::linux::{self, Options};
+use sealway_interop::row::Extent;
+
+use crate::demo;
+
+/// Which rows of `interop linux` to run.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Rows {
+    /// Every combination of suite, mode, families, encapsulation, ESN and direction, not only every pair
+    #[arg(long)]
+    full: bool,
+    /// Only rows whose name holds this
+    #[arg(long, default_value = "", hide_default_value = true)]
+    filter: String,
+}
+
+/// Rows with Sealway at one end.
+pub(crate) fn linux(_rows: &Rows) -> Result<()> {
+    let _binary = demo::binary()?;
+    anyhow::bail!("interop linux is not there yet")
+}
+
+/// A few rows between two kernels: if these fail, the machine or the rows are at fault.
+pub(crate) fn self_check() -> Result<()> {
+    self_check_rows(&Rows {
+        full: false,
+        filter: "aes-256-gcm-16".to_owned(),
+    })
+}
+
+/// Rows between two kernels.
+pub(crate) fn self_check_rows(rows: &Rows) -> Result<()> {
+    ensure!(linux::self_check(&options(rows))?, "rows failed");
+    Ok(())
+}
+
+/// What tshark reads in a capture is what was sent.
+pub(crate) fn tshark() -> Result<()> {
+    anyhow::bail!("interop tshark is not there yet")
+}
+
+fn options(rows: &Rows) -> Options {
+    let extent = if rows.full {
+        Extent::Full
+    } else {
+        Extent::Pairwise
+    };
+    Options {
+        extent,
+        filter: rows.filter.clone(),
+    }
+}
