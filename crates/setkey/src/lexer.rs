@@ -30,7 +30,7 @@ pub(crate) enum Token<'a> {
 pub(crate) enum Comments {
     /// The rest of the line is skipped.
     Skipped,
-    /// White space: the tokens of a command that was commented out are seen.
+    /// The tokens of the rest of the line are seen too, between two `End`s.
     Read,
 }
 
@@ -42,10 +42,19 @@ pub(crate) fn tokens(text: &str, comments: Comments) -> (Vec<Spanned<Token<'_>>>
         tokens: Vec::new(),
         errors: Vec::new(),
     };
+    let mut in_comment = false;
     while let Some(first) = lexer.rest().chars().next() {
         match first {
             '#' if comments == Comments::Skipped => lexer.at += line_length(lexer.rest()),
-            '#' | '\u{feff}' => lexer.at += first.len_utf8(),
+            '#' => {
+                in_comment = true;
+                lexer.push(Token::End, 1);
+            }
+            '\n' if in_comment => {
+                in_comment = false;
+                lexer.push(Token::End, 1);
+            }
+            '\u{feff}' => lexer.at += first.len_utf8(),
             _ if first.is_whitespace() => lexer.at += first.len_utf8(),
             '"' => lexer.quoted(),
             '/' => lexer.push(Token::Slash, 1),
@@ -82,22 +91,25 @@ impl<'a> Lexer<'a> {
         self.push(Token::Word(&rest[..length]), length);
     }
 
-    /// A string ends on its line: a forgotten `"` does not swallow the script.
+    /// A string ends on its line: a forgotten `"` does not swallow the script,
+    /// nor the `;` at the end of the line.
     fn quoted(&mut self) {
         let rest = self.rest();
-        let line = &rest[..line_length(rest)];
+        let line = rest[..line_length(rest)].trim_end();
         let inside = &line[1..];
-        match inside.find('"') {
-            Some(length) => self.push(Token::Quoted(&inside[..length]), length + 2),
-            None => {
-                let span = Span::new(self.at, self.at + line.trim_end().len());
-                self.errors.push(
-                    Diagnostic::new(span, "this string has no end on its line")
-                        .label("the closing `\"` is missing"),
-                );
-                self.push(Token::Quoted(inside), line.len());
-            }
+        if let Some(length) = inside.find('"') {
+            return self.push(Token::Quoted(&inside[..length]), length + 2);
         }
+        let inside = inside.strip_suffix(';').unwrap_or(inside);
+        self.push(Token::Quoted(inside), inside.len() + 1);
+        let span = self.tokens.last().map(|string| string.span);
+        self.errors.push(
+            Diagnostic::new(
+                span.unwrap_or_default(),
+                "this string has no end on its line",
+            )
+            .label("the closing `\"` is missing"),
+        );
     }
 }
 
@@ -152,10 +164,19 @@ mod tests {
 
     #[test]
     fn an_open_string_is_an_error_and_ends_with_its_line() {
-        let (tokens, errors) = tokens("a \"b c\nd", Comments::Skipped);
+        let (tokens, errors) = tokens("a \"b c ;\nd", Comments::Skipped);
         assert_eq!(errors.len(), 1);
-        assert_eq!(errors[0].span, Span::new(2, 6));
-        assert_eq!(tokens.len(), 3);
-        assert_eq!(tokens[2].value, Token::Word("d"));
+        assert_eq!(errors[0].span, Span::new(2, 7));
+        let tokens: Vec<_> = tokens.into_iter().map(|token| token.value).collect();
+        use Token::*;
+        assert_eq!(tokens, [Word("a"), Quoted("b c "), End, Word("d")]);
+    }
+
+    #[test]
+    fn a_comment_that_is_read_stands_between_ends() {
+        let (tokens, _) = tokens("a # b\nc", Comments::Read);
+        let tokens: Vec<_> = tokens.into_iter().map(|token| token.value).collect();
+        use Token::*;
+        assert_eq!(tokens, [Word("a"), End, Word("b"), End, Word("c")]);
     }
 }

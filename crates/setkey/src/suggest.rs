@@ -4,11 +4,14 @@
 /// wrong letter in four.
 pub(crate) fn closest(
     word: &str,
-    candidates: impl IntoIterator<Item = &'static str>,
+    candidates: impl IntoIterator<Item = &'static str, IntoIter: Clone>,
 ) -> Option<&'static str> {
+    let candidates = candidates.into_iter();
+    if let Some(same) = candidates.clone().find(|candidate| *candidate == word) {
+        return Some(same);
+    }
     let word: Vec<char> = word.chars().take(LONGEST + 1).collect();
     candidates
-        .into_iter()
         .map(|candidate| (distance(&word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(4))
         .min()

@@ -10,6 +10,7 @@
 //! `None`, and reading goes on; where the *text* cannot be followed, the command
 //! is [`Lost`] and reading goes on behind its `;`.
 
+mod algorithm;
 mod policy;
 mod sa;
 mod selector;
@@ -17,7 +18,7 @@ mod values;
 
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::lexer::{self, Comments, Token};
-use crate::mask;
+use crate::mask::{self, is_flag};
 use crate::span::{Span, Spanned};
 use crate::suggest;
 use crate::tree::{Command, Script};
@@ -33,6 +34,7 @@ pub fn parse(text: &str) -> Result<Script, Vec<Diagnostic>> {
         text,
         tokens,
         at: 0,
+        command_at: 0,
         errors,
         refused_protocol: false,
     };
@@ -54,6 +56,8 @@ struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Spanned<Token<'a>>>,
     at: usize,
+    /// The first token of the command that is being read.
+    command_at: usize,
     errors: Vec<Diagnostic>,
     /// The command is about a protocol that was refused: further refusals
     /// would say nothing new.
@@ -69,6 +73,7 @@ impl<'a> Parser<'a> {
                 self.at += 1;
                 continue;
             }
+            self.command_at = self.at;
             self.refused_protocol = false;
             match self.command() {
                 Ok(command) => {
@@ -78,6 +83,7 @@ impl<'a> Parser<'a> {
                         .commands
                         .extend(command.map(|command| Spanned::new(command, span)));
                     if is_exit {
+                        self.errors.retain(|error| error.span.start < span.end);
                         break;
                     }
                 }
@@ -111,7 +117,7 @@ impl<'a> Parser<'a> {
             unknown => {
                 let error = Diagnostic::new(
                     name.span,
-                    format!("`{}` is no command of setkey", mask::word(unknown)),
+                    format!("{} is no command of setkey", shown(unknown)),
                 );
                 let error = match suggest::closest(unknown, COMMANDS) {
                     Some(meant) => error.help(format!("did you mean `{meant}`?")),
@@ -151,15 +157,12 @@ impl<'a> Parser<'a> {
     /// Whether the next token is a command's name and the first of its line,
     /// in the middle of another command.
     fn starts_command(&self) -> bool {
-        let Some(token) = self.peek() else {
+        let Some(token) = self.peek().filter(|_| self.at > self.command_at) else {
             return false;
         };
-        let before = self.text.get(..token.span.start).unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        let goes_on = self.at > 0 && self.tokens[self.at - 1].value != Token::End;
-        goes_on
-            && line.trim().is_empty()
-            && matches!(token.value, Token::Word(word) if COMMANDS.contains(&word))
+        let gap = self.last_span().end..token.span.start;
+        matches!(token.value, Token::Word(word) if COMMANDS.contains(&word))
+            && self.text.get(gap).is_some_and(|gap| gap.contains('\n'))
     }
 
     // ---- Tokens ----------------------------------------------------------
@@ -180,9 +183,9 @@ impl<'a> Parser<'a> {
     }
 
     fn word(&mut self, expected: &str) -> Result<Spanned<&'a str>, Lost> {
-        let first_of_script = self.at == 0 || self.tokens[self.at - 1].value == Token::End;
+        let is_command = self.at == self.command_at;
         match self.peek_word() {
-            Some(word) if first_of_script || !is_flag(word.value) => {
+            Some(word) if is_command || !is_flag(word.value) => {
                 self.at += 1;
                 Ok(word)
             }
@@ -248,29 +251,28 @@ impl<'a> Parser<'a> {
             ),
             Some(token) => Diagnostic::new(
                 token.span,
-                format!("expected {expected}, found {}", found(token.value)),
+                format!("expected {expected}, found {}", self.found(token.value)),
             ),
         };
         self.lose(error.label(format!("expected {expected}")))
     }
-}
 
-/// The name of a token in a message, keys left out.
-fn found(token: Token<'_>) -> String {
-    match token {
-        Token::Word(word) => format!("`{}`", mask::word(word)),
-        Token::Quoted(_) => "a string".to_owned(),
-        Token::Slash => "`/`".to_owned(),
-        Token::Open => "`[`".to_owned(),
-        Token::Close => "`]`".to_owned(),
-        Token::End => "`;`".to_owned(),
+    /// The next token as a message names it.
+    fn found(&self, token: Token<'_>) -> String {
+        match token {
+            Token::Word(word) => format!("`{}`", mask::word(&self.tokens[..self.at], word)),
+            Token::Quoted(_) => "a string".to_owned(),
+            Token::Slash => "`/`".to_owned(),
+            Token::Open => "`[`".to_owned(),
+            Token::Close => "`]`".to_owned(),
+            Token::End => "`;`".to_owned(),
+        }
     }
 }
 
-/// Whether a word is a flag such as `-E`, and not a number such as `-5`.
-fn is_flag(word: &str) -> bool {
-    let mut signs = word.chars();
-    signs.next() == Some('-') && signs.next().is_some_and(|sign| sign.is_ascii_alphabetic())
+/// A word as a message quotes it, keys left out.
+fn shown(word: &str) -> String {
+    format!("`{}`", mask::word(&[], word))
 }
 
 const COMMANDS: [&str; 14] = [

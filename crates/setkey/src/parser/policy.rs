@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::values::{Families, split};
-use super::{Lost, Parsed, Parser, found, is_flag, sa};
+use super::{Lost, Parsed, Parser, sa, shown};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::Token;
-use crate::mask;
+use crate::mask::is_flag;
 use crate::span::Spanned;
 use crate::suggest;
 use crate::tree::{
@@ -95,6 +95,13 @@ impl<'a> Parser<'a> {
             let starts_offset = rest.is_empty() || rest.starts_with(['+', '-']);
             starts_offset.then(|| (value, tail(first, rest.len())))
         });
+        let is_number = first
+            .value
+            .starts_with(|sign: char| sign.is_ascii_digit() || matches!(sign, '+' | '-'));
+        if base.is_none() && !is_number {
+            self.at -= 1;
+            return Err(self.unexpected("low, def, high or a number"));
+        }
         let (base, offset, bounds) = match base {
             Some((base, rest)) if rest.value.is_empty() => (base, self.offset(), FROM_BASE),
             Some((base, rest)) => (base, Some(rest), FROM_BASE),
@@ -151,10 +158,8 @@ impl<'a> Parser<'a> {
                 Err(self.lose(error))
             }
             other => {
-                let message = format!(
-                    "expected discard, none or ipsec, found `{}`",
-                    mask::word(other)
-                );
+                let found = shown(other);
+                let message = format!("expected discard, none or ipsec, found {found}");
                 let error = Diagnostic::new(word.span, message);
                 let meant = suggest::closest(other, ["discard", "none", "ipsec"]);
                 Err(self.lose(match meant {
@@ -235,7 +240,7 @@ impl<'a> Parser<'a> {
                 Ok(None)
             }
             other => {
-                let found = found(Token::Word(other));
+                let found = shown(other);
                 let error =
                     Diagnostic::new(word.span, format!("expected a template, found {found}"));
                 Err(self.lose(error.label("expected esp/… or ah/…, or `;`")))

@@ -3,16 +3,15 @@
 use std::net::IpAddr;
 
 use super::values::{Families, narrow};
-use super::{Lost, Parsed, Parser, found, is_flag};
-use crate::algorithm::{Authentication, Encryption, Name};
+use super::{Lost, Parsed, Parser, shown};
+use crate::algorithm::{Authentication, Encryption};
 use crate::diagnostic::Diagnostic;
-use crate::lexer::Token;
-use crate::mask;
+use crate::mask::is_flag;
 use crate::span::{Span, Spanned};
 use crate::suggest;
 use crate::tree::{
-    Add, Df, Key, KeyedAlgorithm, Lifetime, Mode, Original, Padding, Protocol, SaId, SaPair,
-    Selector, UdpEncapsulation,
+    Add, Df, KeyedAlgorithm, Lifetime, Mode, Original, Padding, Protocol, SaId, SaPair, Selector,
+    UdpEncapsulation,
 };
 
 /// Every word that stands for a protocol of SAs, refused ones included.
@@ -239,16 +238,16 @@ impl<'a> Parser<'a> {
     fn extension(&mut self, flag: Spanned<&'a str>, to: &mut Extensions<'a>) -> Result<(), Lost> {
         match flag.value {
             "-m" => to.mode = self.choice("a mode", &MODES)?,
-            "-r" => to.window = self.window("-r, in octets of bitmap", 8)?,
-            "-window" => to.window = self.window("-window, in packets", 1)?,
+            "-r" => to.window = self.window("`-r` (octets of bitmap)", 8)?,
+            "-window" => to.window = self.window("`-window` (packets)", 1)?,
             "-u" => to.reqid = self.reqid()?,
             "-f" => return self.padding_or_cycle(flag.span, to),
-            "-lh" => to.hard.seconds = self.limit("-lh, in seconds")?,
-            "-ls" => to.soft.seconds = self.limit("-ls, in seconds")?,
-            "-bh" => to.hard.octets = self.limit("-bh, in octets")?,
-            "-bs" => to.soft.octets = self.limit("-bs, in octets")?,
+            "-lh" => to.hard.seconds = self.limit("`-lh` (seconds)")?,
+            "-ls" => to.soft.seconds = self.limit("`-ls` (seconds)")?,
+            "-bh" => to.hard.octets = self.limit("`-bh` (octets)")?,
+            "-bs" => to.soft.octets = self.limit("`-bs` (octets)")?,
             "-esn" => to.esn = Some(Spanned::new((), flag.span)),
-            "-seq" => to.first_sequence = self.number("-seq", 1..=u64::MAX)?,
+            "-seq" => to.first_sequence = self.number("`-seq`", 1..=u64::MAX)?,
             "-df" => to.df = self.choice("what becomes of DF", &DF)?,
             "-sel" => {
                 let selector = self.selector(Families::default())?;
@@ -289,7 +288,7 @@ impl<'a> Parser<'a> {
 
     /// `-u 0` is every setkey's way to say that there is no such number.
     fn reqid(&mut self) -> Parsed<Spanned<u32>> {
-        let reqid = self.number("-u", 0..=u64::from(u32::MAX))?;
+        let reqid = self.number("`-u`", 0..=u64::from(u32::MAX))?;
         Ok(reqid.filter(|reqid| reqid.value != 0).and_then(narrow))
     }
 
@@ -354,90 +353,6 @@ impl<'a> Parser<'a> {
             _ => "leave it out: there is no offload to hardware",
         }));
         Ok(())
-    }
-
-    // ---- Algorithms --------------------------------------------------------
-
-    fn encryption(&mut self) -> Parsed<KeyedAlgorithm<Encryption>> {
-        let algorithm = self.algorithm("an encryption algorithm", Encryption::names())?;
-        match algorithm {
-            None => Ok(None),
-            Some(null) if null.value == Encryption::Null => self.no_key(null),
-            Some(algorithm) => {
-                let key = self.key()?;
-                Ok(key.map(|key| KeyedAlgorithm { algorithm, key }))
-            }
-        }
-    }
-
-    fn authentication(&mut self) -> Parsed<KeyedAlgorithm<Authentication>> {
-        let Some(algorithm) =
-            self.algorithm("an authentication algorithm", Authentication::names())?
-        else {
-            return Ok(None);
-        };
-        let key = self.key()?;
-        Ok(key.map(|key| KeyedAlgorithm { algorithm, key }))
-    }
-
-    /// `null` stands alone, or with an empty string as FreeBSD wants it.
-    fn no_key(&mut self, null: Spanned<Encryption>) -> Parsed<KeyedAlgorithm<Encryption>> {
-        let mut key = Spanned::new(Key::default(), null.span);
-        if let Some(place) = self.skip_key() {
-            if self.text.get(place.range()) != Some("\"\"") {
-                let error = Diagnostic::new(place, "`null` takes no key");
-                self.report(error.help("leave the key out, or write \"\""));
-                return Ok(None);
-            }
-            key.span = place;
-        }
-        let algorithm = null;
-        Ok(Some(KeyedAlgorithm { algorithm, key }))
-    }
-
-    /// A name behind `-E` or `-A`; after a wrong one its key is skipped.
-    fn algorithm<T: Copy>(
-        &mut self,
-        what: &str,
-        names: &[(&'static str, Name<T>)],
-    ) -> Parsed<Spanned<T>> {
-        let word = self.word(what)?;
-        let shown = mask::word(word.value);
-        let error = match names.iter().find(|(name, _)| *name == word.value) {
-            Some((_, Name::Known(algorithm))) => {
-                return Ok(Some(Spanned::new(*algorithm, word.span)));
-            }
-            Some((_, Name::Refused(why, instead))) => {
-                Diagnostic::refused(word.span, format!("`{shown}` {why}")).help(*instead)
-            }
-            None => {
-                let known = names.iter().filter_map(|(name, kind)| match kind {
-                    Name::Known(_) => Some(*name),
-                    Name::Refused(..) => None,
-                });
-                let error = Diagnostic::new(word.span, format!("`{shown}` is not {what}"));
-                error.help(match suggest::closest(word.value, known.clone()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("known are {}", known.collect::<Vec<_>>().join(", ")),
-                })
-            }
-        };
-        self.report(error);
-        self.skip_key();
-        Ok(None)
-    }
-
-    fn skip_key(&mut self) -> Option<Span> {
-        let key = self.peek().filter(|token| match token.value {
-            Token::Quoted(_) => true,
-            Token::Word(word) => !is_flag(word),
-            _ => false,
-        })?;
-        if self.starts_command() {
-            return None;
-        }
-        self.at += 1;
-        Some(key.span)
     }
 
     // ---- Checks ------------------------------------------------------------
@@ -533,7 +448,7 @@ pub(super) fn no_protocol(name: &str, span: Span) -> Diagnostic {
             "give the key to the BGP daemon instead",
         ),
         _ => {
-            let found = found(Token::Word(name));
+            let found = shown(name);
             return Diagnostic::new(span, format!("expected a protocol, found {found}"))
                 .label("expected esp, esp-udp or ah");
         }
@@ -542,7 +457,7 @@ pub(super) fn no_protocol(name: &str, span: Span) -> Diagnostic {
 }
 
 fn no_extension(flag: Spanned<&str>) -> Diagnostic {
-    let message = format!("`{}` is no extension of an SA", mask::word(flag.value));
+    let message = format!("{} is no extension of an SA", shown(flag.value));
     let error = Diagnostic::new(flag.span, message);
     match suggest::closest(flag.value, EXTENSIONS) {
         Some("-P") => error.help("a policy is added with spdadd"),

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::values::{Families, family, narrow, split};
-use super::{Parsed, Parser, found, is_flag};
+use super::{Parsed, Parser, shown};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::Token;
+use crate::mask::is_flag;
 use crate::printer::PROTOCOL_NAMES;
 use crate::span::{Span, Spanned};
 use crate::tree::{Addresses, Codes, IcmpVersion, Ports, Selector, Side, Upper};
@@ -176,7 +177,7 @@ impl<'a> Parser<'a> {
             let number = self.number_of(word, "a protocol", 0..=255)?;
             return number.value.try_into().ok();
         }
-        let found = found(Token::Word(word.value));
+        let found = shown(word.value);
         let error = Diagnostic::new(
             word.span,
             format!("expected an upper protocol, found {found}"),

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{Lost, Parsed, Parser, found};
+use super::{Lost, Parsed, Parser, shown};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::Token;
 use crate::span::{Span, Spanned};
-use crate::tree::{Key, Ports};
+use crate::tree::Ports;
 
 /// What `-4` and `-6` allow.
 #[derive(Clone, Copy, Default)]
@@ -56,22 +56,21 @@ impl<'a> Parser<'a> {
         what: &str,
         allowed: RangeInclusive<u64>,
     ) -> Option<Spanned<u64>> {
-        let found = found(Token::Word(word.value));
-        let bounds = format!("{} to {}", allowed.start(), allowed.end());
-        match digits(word.value) {
-            Some(Some(value)) if allowed.contains(&value) => Some(Spanned::new(value, word.span)),
-            Some(_) => {
-                let error =
-                    Diagnostic::new(word.span, format!("{found} is out of range for {what}"));
-                self.report(error.label(format!("expected {bounds}")));
-                None
-            }
-            None => {
-                let error = Diagnostic::new(word.span, format!("expected {what}, found {found}"));
-                self.report(error.label(format!("expected a number from {bounds}")));
-                None
-            }
+        let value = digits(word.value);
+        if let Some(Some(value)) = value
+            && allowed.contains(&value)
+        {
+            return Some(Spanned::new(value, word.span));
         }
+        let found = shown(word.value);
+        let message = match value {
+            Some(_) => format!("{found} is out of range for {what}"),
+            None => format!("expected {what}, found {found}"),
+        };
+        let (lowest, highest) = (allowed.start(), allowed.end());
+        let error = Diagnostic::new(word.span, message);
+        self.report(error.label(format!("expected a number from {lowest} to {highest}")));
+        None
     }
 
     /// The SPI of an SA.
@@ -115,7 +114,7 @@ impl<'a> Parser<'a> {
             return Some(Spanned::new(*choice, word.span));
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let found = found(Token::Word(word.value));
+        let found = shown(word.value);
         self.report(
             Diagnostic::new(word.span, format!("expected {what}, found {found}"))
                 .label(format!("expected {}", either(&names))),
@@ -244,53 +243,7 @@ impl<'a> Parser<'a> {
         Some((first.value, last.value))
     }
 
-    // ---- Keys --------------------------------------------------------------
-
-    /// `"text"` or `0x…`.
-    pub(super) fn key(&mut self) -> Parsed<Spanned<Key>> {
-        match self.peek().filter(|_| !self.starts_command()) {
-            Some(Spanned {
-                value: Token::Quoted(text),
-                span,
-            }) => {
-                self.at += 1;
-                Ok(Some(Spanned::new(Key::new(text.as_bytes().to_vec()), span)))
-            }
-            _ => {
-                let word = self.word("a key: \"text\" or 0x…")?;
-                Ok(self.hex_key(word))
-            }
-        }
-    }
-
-    fn hex_key(&mut self, word: Spanned<&str>) -> Option<Spanned<Key>> {
-        let prefixed = word.value.strip_prefix("0x");
-        let Some(digits) = prefixed.or_else(|| word.value.strip_prefix("0X")) else {
-            let error = Diagnostic::new(
-                word.span,
-                "a key is a string in `\"` or hex digits after `0x`",
-            );
-            self.report(error.label("expected \"text\" or 0x…"));
-            return None;
-        };
-        let problem = if digits.is_empty() {
-            "this key is empty"
-        } else if digits.contains('*') {
-            "this key was masked when it was printed: only its owner has it"
-        } else if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            "this key holds something other than hex digits"
-        } else if digits.len() % 2 == 1 {
-            "this key has an odd number of hex digits: one may be missing"
-        } else {
-            let octets = digits.as_bytes().chunks_exact(2).map(|pair| match pair {
-                [high, low] => nibble(*high) << 4 | nibble(*low),
-                _ => 0,
-            });
-            return Some(Spanned::new(Key::new(octets.collect()), word.span));
-        };
-        self.report(Diagnostic::new(word.span, problem).label("expected pairs of hex digits"));
-        None
-    }
+    // ---- Refused ------------------------------------------------------------
 
     /// `DOI ALGORITHM "CONTEXT"`, the operands of `-ctx`.
     pub(super) fn refuse_security_context(&mut self, flag: Span) -> Result<(), Lost> {
@@ -345,10 +298,6 @@ fn digits(word: &str) -> Option<Option<u64>> {
     is_number.then(|| u64::from_str_radix(digits, radix).ok())
 }
 
-fn nibble(digit: u8) -> u8 {
-    char::from(digit).to_digit(16).unwrap_or_default() as u8
-}
-
 /// What is wrong with a word that is no address.
 fn no_address(word: Spanned<&str>, what: &str) -> Diagnostic {
     let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
@@ -375,13 +324,10 @@ fn no_address(word: Spanned<&str>, what: &str) -> Diagnostic {
     if is_name && !is_keyword {
         let message = format!(
             "host names are not looked up: {} is no address",
-            found(Token::Word(text))
+            shown(text)
         );
         return Diagnostic::refused(word.span, message).help("write the numeric address");
     }
-    Diagnostic::new(
-        word.span,
-        format!("expected {what}, found {}", found(Token::Word(text))),
-    )
-    .label("expected a numeric IPv4 or IPv6 address")
+    Diagnostic::new(word.span, format!("expected {what}, found {}", shown(text)))
+        .label("expected a numeric IPv4 or IPv6 address")
 }
