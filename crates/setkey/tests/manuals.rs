@@ -2,7 +2,7 @@
 //! each becomes a tree, or is refused for what it asks and not for how.
 #![allow(clippy::unwrap_used)]
 
-use sealway_setkey::{Keys, Kind, parse};
+use sealway_setkey::{Colour, Keys, Kind, parse};
 
 /// Reads every block of a file; how many were taken and how many refused.
 fn read(file: &str) -> (usize, usize) {
@@ -55,4 +55,19 @@ fn the_examples_of_freebsd_are_read() {
 #[test]
 fn the_examples_of_ipsec_tools_are_read() {
     assert_eq!(read(include_str!("data/ipsec-tools.setkey")), (17, 7));
+}
+
+#[test]
+fn the_examples_of_our_own_manual_are_taken() {
+    let manual = include_str!("../../../docs/setkey.md");
+    let examples = manual.split("```setkey\n").skip(1);
+    let examples = examples.map(|rest| rest.split("```").next().unwrap());
+    let mut commands = 0;
+    for example in examples {
+        match parse(example) {
+            Ok(script) => commands += script.commands.len(),
+            Err(errors) => panic!("{}", errors[0].render("setkey.md", example, Colour::Never)),
+        }
+    }
+    assert_eq!(commands, 16);
 }
