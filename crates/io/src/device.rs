@@ -28,8 +28,10 @@ pub enum SendError {
         /// The largest outer IP packet that would have passed, in octets, where that is known.
         mtu: Option<u32>,
     },
-    /// No route, or the interface is down.
-    #[error("the destination cannot be reached: no route, or the interface is down")]
+    /// No route, the interface is down or gone, or (so says IPv4) the source is not ours.
+    #[error(
+        "no way to the destination: no route, the interface is down, or the source is not ours"
+    )]
     Unreachable,
     /// A queue is full.
     #[error("the queue of the socket or link is full")]
@@ -37,7 +39,7 @@ pub enum SendError {
     /// The packet filter or the kernel's permissions say no.
     #[error("the host's packet filter refused the packet")]
     Refused,
-    /// The outer source is not an address of this host (any more).
+    /// The outer source is not an address of this host, or no longer (so says IPv6).
     #[error("the outer source address is not one of this host")]
     NotOurs,
     /// The device has no way to send this: an address family it was not opened for, a UDP source

@@ -24,8 +24,8 @@ impl<'p> Intake<'p> {
         }
     }
 
-    /// Where the next packet is to be read to; `None` if the pool is empty. With only small buffers
-    /// left, longer packets will be cut short.
+    /// Where the next packet is to be read to; `None` if the pool has no large buffer, for without
+    /// one a long packet would be cut short. Without a small one the large one serves alone.
     #[inline]
     pub(crate) fn offer(&mut self) -> Option<[IoSliceMut<'_>; 2]> {
         if self.small.is_none() {
@@ -34,13 +34,10 @@ impl<'p> Intake<'p> {
         if self.large.is_none() {
             self.large = self.pool.take(SizeClass::Large);
         }
-        if self.small.is_none() && self.large.is_none() {
-            return None;
-        }
         let start = Train::HEADROOM - self.front;
         let small = self.small.as_mut().map_or(&mut [][..], |t| room(t, start));
         let behind = start + small.len();
-        let large = self.large.as_mut().map_or(&mut [][..], |t| room(t, behind));
+        let large = room(self.large.as_mut()?, behind);
         Some([IoSliceMut::new(small), IoSliceMut::new(large)])
     }
 
@@ -52,15 +49,13 @@ impl<'p> Intake<'p> {
         let length = octets.saturating_sub(self.front);
         if let Some(small) = &mut self.small {
             let part = room(small, start);
-            if octets <= part.len() || self.large.is_none() {
-                let length = length.min(part.len() - self.front);
+            if octets <= part.len() {
                 let mut train = self.small.take()?;
                 train.set_single(Train::HEADROOM, length);
                 return Some(train);
             }
-            if let Some(large) = &mut self.large {
-                large.buffer_mut()[start..start + part.len()].copy_from_slice(part);
-            }
+            let large = self.large.as_mut()?;
+            large.buffer_mut()[start..start + part.len()].copy_from_slice(part);
         }
         let mut train = self.large.take()?;
         let length = length.min(train.capacity() - Train::TAILROOM - Train::HEADROOM);
@@ -116,18 +111,20 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_pool_offers_nothing_and_half_a_pool_offers_what_it_has() {
+    fn without_a_large_buffer_nothing_is_offered_and_without_a_small_one_the_large_serves() {
         let pool = Pool::new(1, 1);
         let small = pool.take(SizeClass::Small);
         let large = pool.take(SizeClass::Large);
-        let mut intake = Intake::new(&pool, 0);
-        assert!(intake.offer().is_none());
-        drop(large);
-        assert_eq!(read(&mut intake, &[7; 100]), 100);
-        assert_eq!(intake.take(100).unwrap().packet(), [7; 100]);
+        assert!(Intake::new(&pool, 0).offer().is_none());
         drop(small);
-        let _held = pool.take(SizeClass::Large);
-        assert_eq!(read(&mut intake, &[7; 3000]), 1760);
-        assert_eq!(intake.take(1760).unwrap().packet(), [7; 1760]);
+        assert!(Intake::new(&pool, 0).offer().is_none());
+        let small = pool.take(SizeClass::Small);
+        drop(large);
+        let mut intake = Intake::new(&pool, 0);
+        assert_eq!(read(&mut intake, &[7; 100]), 100);
+        let train = intake.take(100).unwrap();
+        assert_eq!(train.packet(), [7; 100]);
+        assert_eq!(train.capacity(), SizeClass::Large.octets());
+        drop(small);
     }
 }

@@ -7,6 +7,9 @@ use crate::sys;
 /// The command's process is killed when the thread that spawns it ends, however it ends. Spawn it
 /// from a thread that lives as long as the child should: the main thread, or a namespace's
 /// ([`crate::namespace::Namespace::run`]).
+///
+/// The kernel forgets the wish when the child executes a set-user-ID program, or one with file
+/// capabilities as an ordinary user.
 pub fn die_with_us(command: &mut Command) -> &mut Command {
     sys::die_with_us(command);
     command

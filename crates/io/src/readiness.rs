@@ -50,3 +50,44 @@ impl AsFd for Wake {
         self.event.as_fd()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::poll;
+
+    #[test]
+    fn a_wake_from_another_thread_ends_the_wait() {
+        let wake = Arc::new(Wake::new().unwrap());
+        let theirs = Arc::clone(&wake);
+        let thread = thread::spawn(move || {
+            theirs.wake();
+            theirs.wake();
+        });
+        let mut fds = [poll::readable(wake.as_fd())];
+        assert_eq!(
+            poll::wait(&mut fds, Some(Duration::from_secs(5))).unwrap(),
+            1
+        );
+        assert!(poll::is_ready(&fds[0]));
+        thread.join().unwrap();
+        assert_eq!((wake.clear(), wake.clear()), (Woken::Yes, Woken::No));
+    }
+
+    #[test]
+    fn a_wait_for_nothing_takes_its_time_and_no_more() {
+        let wake = Wake::new().unwrap();
+        let mut fds = [poll::readable(wake.as_fd())];
+        let start = Instant::now();
+        let time = Duration::from_millis(20);
+        assert_eq!(poll::wait(&mut fds, Some(time)).unwrap(), 0);
+        assert!(!poll::is_ready(&fds[0]));
+        assert!(start.elapsed() >= time);
+        assert_eq!(poll::wait(&mut fds, Some(Duration::ZERO)).unwrap(), 0);
+    }
+}

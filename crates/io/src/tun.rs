@@ -108,7 +108,8 @@ impl Tun {
     /// it and at least [`Train::TAILROOM`] behind; a small buffer where it fits, else a large one.
     ///
     /// # Errors
-    /// [`io::ErrorKind::OutOfMemory`] if the pool is empty; the packet then waits in the kernel.
+    /// [`io::ErrorKind::OutOfMemory`] if the pool has no large buffer free (each read needs one for
+    /// a moment); the packet then waits in the kernel.
     /// Otherwise what the kernel says: EIO or EBADFD once the device is removed.
     ///
     /// [`Train::HEADROOM`]: sealway_packet::Train::HEADROOM

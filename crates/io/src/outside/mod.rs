@@ -4,7 +4,7 @@
 //! Sockets are bound to no address of ours, so that addresses may come and go; what was sent to an
 //! address that is not in the list is counted and dropped here. Facts of the outer header travel as
 //! control messages, but Don't Fragment, which the kernel knows per socket only: so UDP and ESP have
-//! a second, send-only socket in each family (see `sockets.rs`).
+//! send-only sockets beside those that also receive (see `sockets.rs`).
 
 mod pooled;
 mod receive;
@@ -124,7 +124,7 @@ pub enum Stop {
     Drained,
     /// It has handed over its fill; more may wait.
     Budget,
-    /// No buffer is free; more may wait.
+    /// No large buffer is free, which each read needs for a moment; more may wait.
     PoolEmpty,
 }
 
@@ -133,7 +133,7 @@ pub enum Stop {
 pub struct Counters {
     /// Sent to an address that is not in the list.
     pub foreign: u64,
-    /// Longer than the buffer that was free.
+    /// Longer than any buffer.
     pub truncated: u64,
     /// Without the facts that the kernel should have given.
     pub malformed: u64,
@@ -213,11 +213,11 @@ impl Outside {
     fn inlet(&self, inlet: Inlet) -> Option<BorrowedFd<'_>> {
         let (ipv4, ipv6) = (self.ipv4.as_ref(), self.ipv6.as_ref());
         let socket = match inlet {
-            Inlet::Udp4 => &ipv4?.udp,
-            Inlet::Esp4 => &ipv4?.esp,
+            Inlet::Udp4 => &ipv4?.usual.udp,
+            Inlet::Esp4 => &ipv4?.usual.esp,
             Inlet::Ah4 => &ipv4?.ah,
-            Inlet::Udp6 => &ipv6?.udp,
-            Inlet::Esp6 => &ipv6?.esp,
+            Inlet::Udp6 => &ipv6?.usual.udp,
+            Inlet::Esp6 => &ipv6?.usual.esp,
             Inlet::Ah6 => &ipv6?.ah,
         };
         Some(socket.as_fd())

@@ -1,6 +1,7 @@
 //! Sending.
 
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
 
@@ -61,6 +62,7 @@ impl Outside {
         if let Egress::Whole(_) = egress {
             return Ok((sockets.whole.as_fd(), 0));
         }
+        let outlets = sockets.towards(outer.interface)?;
         let (socket, port) = match (outer.encapsulation, outer.dont_fragment) {
             (Encapsulation::Udp { source, .. }, _) if source != self.port => {
                 return Err(SendError::Unsupported("from a UDP port that is not ours"));
@@ -69,13 +71,13 @@ impl Outside {
                 return Err(SendError::Unsupported("AH that is not a whole packet"));
             }
             (Encapsulation::Udp { destination, .. }, DontFragment::Set) => {
-                (&sockets.udp, destination)
+                (&outlets.udp, destination)
             }
             (Encapsulation::Udp { destination, .. }, DontFragment::Clear) => {
-                (&sockets.udp_fragmented, destination)
+                (&outlets.udp_fragmented, destination)
             }
-            (Encapsulation::Esp, DontFragment::Set) => (&sockets.esp, 0),
-            (Encapsulation::Esp, DontFragment::Clear) => (&sockets.esp_fragmented, 0),
+            (Encapsulation::Esp, DontFragment::Set) => (&outlets.esp, 0),
+            (Encapsulation::Esp, DontFragment::Clear) => (&outlets.esp_fragmented, 0),
         };
         Ok((socket.as_fd(), port))
     }
@@ -118,7 +120,12 @@ const LONGEST_PACKET: u32 = 65_535;
 #[inline]
 fn control(egress: &Egress, outer: &Outer) -> Control {
     let mut control = Control::new();
-    push_source(&mut control, outer.source, outer.interface);
+    let source = match (egress, outer.source) {
+        // Only without a source does IPv6 insist on the interface; the header has the source.
+        (Egress::Whole(_), IpAddr::V6(_)) if outer.interface != 0 => Ipv6Addr::UNSPECIFIED.into(),
+        (_, source) => source,
+    };
+    push_source(&mut control, source, outer.interface);
     if let Egress::Payload(_) = egress {
         let tos = i32::from(outer.tos).to_ne_bytes();
         let hop_limit = i32::from(outer.hop_limit).to_ne_bytes();

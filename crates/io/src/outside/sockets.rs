@@ -1,19 +1,27 @@
 //! Opening the sockets.
 //!
-//! **Two sockets, one port.** Don't Fragment is a property of a socket, so each family has two UDP
-//! sockets with the same port: one that probes (DF set) and receives, one that lets the network
+//! **Several sockets, one port.** Don't Fragment is a property of a socket, so each family has two
+//! UDP sockets with the same port: one that probes (DF set) and receives, one that lets the network
 //! fragment and must never receive, or datagrams would be lost in it. `SO_REUSEPORT` would spread
-//! arrivals over both, and let any other program of our user join in silently. Instead the second
+//! arrivals over both, and let any other program of our user join in silently. Instead a send-only
 //! socket is bound to an address that no packet is ever sent to (192.0.0.8, RFC 7600; 100::1 in the
 //! discard-only prefix, RFC 6666), which `IP_FREEBIND` allows; the source of what it sends comes
-//! from `IP_PKTINFO` with every packet. `SO_REUSEADDR` is on for that one bind and off again
+//! from `IP_PKTINFO` with every packet. `SO_REUSEADDR` is on for these binds and off again
 //! afterwards, so the port is ours alone: another program's bind fails, as does ours when another
-//! program has the port. The second raw socket for protocol 50 hides from arrivals the same way,
+//! program has the port. Send-only raw sockets for protocol 50 hide from arrivals the same way,
 //! which saves the kernel a copy of each.
+//!
+//! **Leaving by a named interface.** For IPv4 `IP_PKTINFO` does it. IPv6 takes the interface in
+//! `IPV6_PKTINFO` for a wish that a longer prefix elsewhere overrides, such as the route of the
+//! protected destination into our own device; only a socket bound to the interface insists. So IPv6
+//! has a few sets of send-only sockets that are bound to an interface when one is first named.
+//! (They are made beforehand, for a socket belongs to the namespace of the thread that makes it.)
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use libc::c_int;
 use nix::sys::socket::{SockaddrStorage, getsockname};
@@ -31,18 +39,37 @@ pub(super) enum Family {
 /// The sockets of one family.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// UDP with DF set; also receives.
-    pub(super) udp: OwnedFd,
-    /// UDP with DF clear.
-    pub(super) udp_fragmented: OwnedFd,
-    /// Protocol 50 with DF set; also receives.
-    pub(super) esp: OwnedFd,
-    /// Protocol 50 with DF clear.
-    pub(super) esp_fragmented: OwnedFd,
+    /// Leave by the interface that the route says. Those with DF set also receive.
+    pub(super) usual: Outlets,
+    /// Leave by one interface.
+    directed: Vec<Directed>,
+    /// Which of `directed` is to serve the next interface that is named.
+    next_directed: Mutex<usize>,
     /// Receives protocol 51.
     pub(super) ah: OwnedFd,
     /// Sends packets with their IP header.
     pub(super) whole: OwnedFd,
+}
+
+/// What sends payload.
+#[derive(Debug)]
+pub(super) struct Outlets {
+    /// UDP with DF set.
+    pub(super) udp: OwnedFd,
+    /// UDP with DF clear.
+    pub(super) udp_fragmented: OwnedFd,
+    /// Protocol 50 with DF set.
+    pub(super) esp: OwnedFd,
+    /// Protocol 50 with DF clear.
+    pub(super) esp_fragmented: OwnedFd,
+}
+
+/// Outlets bound to an interface.
+#[derive(Debug)]
+struct Directed {
+    /// Its index; 0: none yet.
+    interface: AtomicU32,
+    outlets: Outlets,
 }
 
 /// Opens the families that are wanted with one port.
@@ -70,104 +97,176 @@ pub(super) fn open(
 /// How often the kernel is asked for a port that is free in both families.
 const PORT_ATTEMPTS: usize = 16;
 
+/// How many interfaces IPv6 packets may insist on without sockets being bound anew.
+const DIRECTED: usize = 4;
+
 impl Sockets {
     /// `port` 0 is replaced by the one that the kernel chose.
     fn open(family: Family, port: &mut u16, buffer: usize) -> Result<Sockets, OpenError> {
-        let udp = family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?;
-        let udp_fragmented = family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?;
-        bind_pair(family, &udp, &udp_fragmented, port)?;
+        let directed = match family {
+            Family::V4 => 0,
+            Family::V6 => DIRECTED,
+        };
+        let directed = (0..directed).map(|_| {
+            Ok::<_, OpenError>(Directed {
+                interface: AtomicU32::new(0),
+                outlets: Outlets::open(family)?,
+            })
+        });
         let sockets = Sockets {
-            udp,
-            udp_fragmented,
-            esp: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
-            esp_fragmented: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            usual: Outlets::open(family)?,
+            directed: directed.collect::<Result<_, _>>()?,
+            next_directed: Mutex::new(0),
             ah: family.socket(libc::SOCK_RAW, libc::IPPROTO_AH)?,
             whole: family.socket(libc::SOCK_RAW, libc::IPPROTO_RAW)?,
         };
+        sockets.bind(family, port)?;
         let configured = sockets.configure(family, buffer);
         configured.map_err(|error| other("setting up the sockets of the outside", error))?;
         Ok(sockets)
     }
 
+    /// The outlets that leave by this interface, whatever the routes say.
+    ///
+    /// # Errors
+    /// ENODEV if there is no such interface.
+    #[inline]
+    pub(super) fn towards(&self, interface: u32) -> io::Result<&Outlets> {
+        if interface == 0 || self.directed.is_empty() {
+            return Ok(&self.usual);
+        }
+        match self.bound_to(interface) {
+            Some(outlets) => Ok(outlets),
+            None => self.direct(interface),
+        }
+    }
+
+    #[inline]
+    fn bound_to(&self, interface: u32) -> Option<&Outlets> {
+        let mut directed = self.directed.iter();
+        let found = directed.find(|d| d.interface.load(Ordering::Acquire) == interface);
+        found.map(|directed| &directed.outlets)
+    }
+
+    /// Binds the outlets that have served longest. What another thread sends through them just now
+    /// may leave by the new interface; it is lost like any packet.
+    #[cold]
+    fn direct(&self, interface: u32) -> io::Result<&Outlets> {
+        let next = self.next_directed.lock();
+        let mut next = next.unwrap_or_else(PoisonError::into_inner);
+        if let Some(outlets) = self.bound_to(interface) {
+            return Ok(outlets);
+        }
+        let Some(directed) = self.directed.get(*next) else {
+            return Ok(&self.usual);
+        };
+        directed.interface.store(0, Ordering::Release);
+        let index = c_int::try_from(interface).unwrap_or(c_int::MAX);
+        for socket in directed.outlets.all() {
+            set(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)?;
+        }
+        directed.interface.store(interface, Ordering::Release);
+        *next = (*next + 1) % self.directed.len();
+        Ok(&directed.outlets)
+    }
+
+    /// Binds one UDP socket to the port on every address, the others to the same port where nothing
+    /// arrives; raw sockets that do not receive, too.
+    fn bind(&self, family: Family, port: &mut u16) -> Result<(), OpenError> {
+        let bind_error = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => OpenError::PortInUse(*port),
+            Some(libc::EACCES) => OpenError::PortNotAllowed(*port),
+            _ => other("binding the UDP port", error),
+        };
+        let receiving = &self.usual.udp;
+        if family == Family::V6 {
+            set(receiving, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1).map_err(bind_error)?;
+        }
+        sys::bind(receiving, family.anywhere(*port).octets()).map_err(bind_error)?;
+        let chosen = bound_port(receiving).map_err(bind_error)?;
+        let mut hidden_udp = vec![&self.usual.udp_fragmented];
+        let mut hidden_raw = vec![&self.usual.esp_fragmented];
+        for Directed { outlets, .. } in &self.directed {
+            hidden_udp.extend([&outlets.udp, &outlets.udp_fragmented]);
+            hidden_raw.extend([&outlets.esp, &outlets.esp_fragmented]);
+        }
+        let hide = || {
+            for raw in hidden_raw {
+                family.bind_nowhere(raw, 0)?;
+            }
+            let all = || hidden_udp.iter().chain([&receiving]);
+            let reuse = |fd: &OwnedFd, on| set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, on);
+            all().try_for_each(|fd| reuse(fd, 1))?;
+            let bound = hidden_udp
+                .iter()
+                .try_for_each(|udp| family.bind_nowhere(udp, chosen));
+            all().try_for_each(|fd| reuse(fd, 0))?;
+            bound
+        };
+        hide().map_err(bind_error)?;
+        *port = chosen;
+        Ok(())
+    }
+
     fn configure(&self, family: Family, buffer: usize) -> io::Result<()> {
-        set(&self.esp_fragmented, family.level(), family.free_bind(), 1)?;
-        sys::bind(&self.esp_fragmented, family.nowhere(0).octets())?;
-        for probing in [&self.udp, &self.esp, &self.ah, &self.whole] {
+        let directed = self.directed.iter().map(|directed| &directed.outlets);
+        for outlets in directed.chain([&self.usual]) {
+            outlets.configure(family)?;
+            for socket in outlets.all() {
+                enlarge(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
+            }
+        }
+        for receiving in [&self.usual.udp, &self.usual.esp, &self.ah] {
+            family.ask_for_facts(receiving)?;
+            enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
+        }
+        enlarge(&self.whole, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
+        match family {
+            Family::V4 => set(&self.whole, libc::IPPROTO_IP, libc::IP_HDRINCL, 1),
+            Family::V6 => {
+                ask_for_extension_headers(&self.usual.esp)?;
+                ask_for_extension_headers(&self.ah)?;
+                set(&self.whole, libc::IPPROTO_IPV6, libc::IPV6_HDRINCL, 1)
+            }
+        }
+    }
+}
+
+impl Outlets {
+    fn open(family: Family) -> Result<Outlets, OpenError> {
+        Ok(Outlets {
+            udp: family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
+            udp_fragmented: family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
+            esp: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            esp_fragmented: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+        })
+    }
+
+    fn configure(&self, family: Family) -> io::Result<()> {
+        for probing in [&self.udp, &self.esp] {
             family.set_fragmentation(probing, PROBE)?;
         }
         for fragmenting in [&self.udp_fragmented, &self.esp_fragmented] {
             family.set_fragmentation(fragmenting, DONT)?;
         }
-        for receiving in [&self.udp, &self.esp, &self.ah] {
-            family.ask_for_facts(receiving)?;
-            enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
-        }
-        for sending in self.all() {
-            enlarge(sending, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
-        }
-        match family {
-            Family::V4 => {
-                set(&self.whole, libc::IPPROTO_IP, libc::IP_HDRINCL, 1)?;
-                for udp in [&self.udp, &self.udp_fragmented] {
-                    // RFC 3948 section 2.1: the UDP checksum should be zero.
-                    set(udp, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
-                }
-            }
-            Family::V6 => {
-                set(&self.whole, libc::IPPROTO_IPV6, libc::IPV6_HDRINCL, 1)?;
-                for raw in [&self.esp, &self.ah] {
-                    ask_for_extension_headers(raw)?;
-                }
+        if family == Family::V4 {
+            for udp in [&self.udp, &self.udp_fragmented] {
+                // RFC 3948 section 2.1: the UDP checksum should be zero.
+                set(udp, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
             }
         }
         Ok(())
     }
 
-    fn all(&self) -> [&OwnedFd; 6] {
-        let Sockets {
+    fn all(&self) -> [&OwnedFd; 4] {
+        let Outlets {
             udp,
             udp_fragmented,
             esp,
             esp_fragmented,
-            ah,
-            whole,
         } = self;
-        [udp, udp_fragmented, esp, esp_fragmented, ah, whole]
+        [udp, udp_fragmented, esp, esp_fragmented]
     }
-}
-
-/// Binds `receiving` to the port on every address, `sending` to the same port where nothing arrives.
-fn bind_pair(
-    family: Family,
-    receiving: &OwnedFd,
-    sending: &OwnedFd,
-    port: &mut u16,
-) -> Result<(), OpenError> {
-    let bind_error = |error: io::Error| match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => OpenError::PortInUse(*port),
-        Some(libc::EACCES) => OpenError::PortNotAllowed(*port),
-        _ => other("binding the UDP port", error),
-    };
-    if family == Family::V6 {
-        set(receiving, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1).map_err(bind_error)?;
-    }
-    sys::bind(receiving, family.anywhere(*port).octets()).map_err(bind_error)?;
-    let chosen = bound_port(receiving).map_err(bind_error)?;
-    let join = || {
-        let free_bind = |on| set(sending, family.level(), family.free_bind(), on);
-        let reuse = |fd, on| set(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, on);
-        free_bind(1)?;
-        reuse(receiving, 1)?;
-        reuse(sending, 1)?;
-        let bound = sys::bind(sending, family.nowhere(chosen).octets());
-        reuse(receiving, 0)?;
-        reuse(sending, 0)?;
-        free_bind(0)?;
-        bound
-    };
-    join().map_err(bind_error)?;
-    *port = chosen;
-    Ok(())
 }
 
 fn bound_port(socket: &OwnedFd) -> io::Result<u16> {
@@ -192,13 +291,6 @@ impl Family {
         }
     }
 
-    fn free_bind(self) -> c_int {
-        match self {
-            Family::V4 => libc::IP_FREEBIND,
-            Family::V6 => libc::IPV6_FREEBIND,
-        }
-    }
-
     fn anywhere(self, port: u16) -> Name {
         let address = match self {
             Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -207,12 +299,20 @@ impl Family {
         Name::ip(address, port, 0)
     }
 
-    fn nowhere(self, port: u16) -> Name {
-        let address = match self {
-            Family::V4 => Ipv4Addr::new(192, 0, 0, 8).into(),
-            Family::V6 => Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1).into(),
+    /// Binds to an address that nobody has.
+    fn bind_nowhere(self, socket: &OwnedFd, port: u16) -> io::Result<()> {
+        let (address, free_bind) = match self {
+            Family::V4 => (Ipv4Addr::new(192, 0, 0, 8).into(), libc::IP_FREEBIND),
+            Family::V6 => (
+                Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1).into(),
+                libc::IPV6_FREEBIND,
+            ),
         };
-        Name::ip(address, port, 0)
+        set(socket, self.level(), free_bind, 1)?;
+        let bound = sys::bind(socket, Name::ip(address, port, 0).octets());
+        // From here on a source that is not ours is refused again.
+        set(socket, self.level(), free_bind, 0)?;
+        bound
     }
 
     fn socket(self, kind: c_int, protocol: c_int) -> Result<OwnedFd, OpenError> {
