@@ -14,6 +14,14 @@ struct Cli {
     command: Command,
 }
 
+/// Change policies and SAs in setkey's language.
+#[derive(Debug, Parser)]
+#[command(name = "setkey", version)]
+struct Setkey {
+    #[command(flatten)]
+    arguments: setkey::Arguments,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch two hosts exchange traffic through ESP
@@ -36,7 +44,7 @@ pub fn main() -> ExitCode {
             .is_some_and(|stem| stem == "setkey")
     });
     let command = if by_name {
-        Command::Setkey(setkey::Arguments::parse())
+        Command::Setkey(Setkey::parse().arguments)
     } else {
         Cli::parse().command
     };

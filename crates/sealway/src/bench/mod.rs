@@ -1,15 +1,33 @@
-//! `sealway bench`.
+//! `sealway bench`: this machine's own figures.
+
+mod esp;
+mod road;
 
 use std::process::ExitCode;
 
-/// What the command takes.
+/// What to measure.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
 
-/// Runs the command.
+#[derive(Debug, clap::Subcommand)]
+enum Benchmark {
+    /// What the engine costs per packet, beside the bare cipher
+    Esp(esp::Arguments),
+    /// Do one thing a number of times, for an instruction counter
+    #[command(hide = true)]
+    Road(road::Arguments),
+}
+
+/// Runs the benchmark.
 ///
 /// # Errors
 /// What went wrong, as a sentence.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.benchmark {
+        Benchmark::Esp(arguments) => esp::run(&arguments),
+        Benchmark::Road(arguments) => road::run(&arguments),
+    }
 }

@@ -64,7 +64,8 @@ const ALL: [Through; 4] = [
 fn protect_demands_its_sas_and_tolerates_a_transport_sa_more() {
     use Through::*;
     let strict = |templates: Vec<Template>| Some(Action::Protect(templates));
-    let table: [(Vec<Template>, [Result<(), DropReason>; 4]); 3] = [
+    type Row = (Vec<Template>, [Result<(), DropReason>; 4]);
+    let table: [Row; 3] = [
         (
             vec![TRANSPORT],
             [
