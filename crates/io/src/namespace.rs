@@ -111,7 +111,12 @@ impl Namespace {
         let thread = thread::Builder::new().name("namespace".to_owned());
         let thread = thread.spawn(live).map_err(|error| other(NETWORK, error))?;
         let fd = match result.recv() {
-            Ok(fd) => fd?,
+            Ok(Ok(fd)) => fd,
+            Ok(Err(refused)) => {
+                // So that the caller has as many threads as before.
+                let _ = thread.join();
+                return Err(refused);
+            }
             Err(_) => return Err(other(NETWORK, io::ErrorKind::BrokenPipe.into())),
         };
         Ok(Namespace {

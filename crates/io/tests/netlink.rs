@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{ip, joined, namespace};
 use sealway_io::netlink::{Address, Change, Monitor, Netlink, Route, State};
@@ -279,4 +282,48 @@ fn a_panic_in_the_namespace_is_the_callers_and_the_thread_lives_on() {
     }));
     assert!(result.is_err());
     assert_eq!(inside.run(|| 7), 7);
+}
+
+/// Set for the process that [`a_killed_process_leaves_nothing`] kills.
+const TO_BE_KILLED: &str = "SEALWAY_TEST_TO_BE_KILLED";
+
+#[test]
+fn a_killed_process_leaves_nothing() {
+    if std::env::var_os(TO_BE_KILLED).is_some() {
+        let inside = namespace();
+        let child = inside.run(|| {
+            let mut sleep = Command::new("sleep");
+            process::die_with_us(sleep.arg("1000"))
+                .spawn()
+                .unwrap()
+                .id()
+        });
+        println!("child {child}.");
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_process_leaves_nothing", "--nocapture"])
+        .env(TO_BE_KILLED, "")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let child: u32 = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("child ")?.1.strip_suffix('.')?.parse().ok())
+        .unwrap();
+    assert!(Path::new(&format!("/proc/{child}")).exists());
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    let gone = || match std::fs::read_to_string(format!("/proc/{child}/stat")) {
+        // Whoever inherits the child may take its time to bury it.
+        Ok(stat) => stat.contains(") Z "),
+        Err(_) => true,
+    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while !gone() {
+        assert!(Instant::now() < end, "the child outlives the process");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

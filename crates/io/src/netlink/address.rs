@@ -1,12 +1,15 @@
 //! Addresses.
 
+use std::thread;
+use std::time::Duration;
+
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::{Address, Error, Netlink};
+use super::{Address, Error, Netlink, State};
 
 impl Netlink {
     /// All addresses of all links.
@@ -20,12 +23,29 @@ impl Netlink {
         Ok(addresses.collect())
     }
 
-    /// Adds an address; usable at once (IPv6: no duplicate address detection).
+    /// Adds an address without duplicate address detection. If the link is up, packets to it are
+    /// taken when this returns.
     pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
         let message = RouteNetlinkMessage::NewAddress(message_of(address));
         self.request(message, NLM_F_CREATE | NLM_F_EXCL, || {
             format!("cannot add the address {address}")
         })?;
+        if address.address.is_ipv6() {
+            self.await_local_route(address)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel makes an IPv6 address's local route a moment later, in a work queue; what comes
+    /// for the address before that is dropped. On a link that is down it waits for the link.
+    fn await_local_route(&mut self, address: &Address) -> Result<(), Error> {
+        for _ in 0..LOCAL_ROUTE_ATTEMPTS {
+            let link = self.link_by_index(address.interface)?;
+            if link.state == State::Down || self.is_local(address.address)? {
+                break;
+            }
+            thread::sleep(LOCAL_ROUTE_PAUSE);
+        }
         Ok(())
     }
 
@@ -38,6 +58,9 @@ impl Netlink {
         Ok(())
     }
 }
+
+const LOCAL_ROUTE_ATTEMPTS: usize = 200;
+const LOCAL_ROUTE_PAUSE: Duration = Duration::from_millis(1);
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

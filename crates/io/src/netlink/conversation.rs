@@ -214,3 +214,32 @@ impl Error {
         Failure::from(Errno::ENODEV).while_doing(|| doing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn random_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = messages(&octets);
+        }
+
+        #[test]
+        fn random_messages_never_panic(
+            kind in prop::sample::select(vec![2u16, 3, 16, 17, 20, 21, 24, 25]),
+            body in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut octets = (16 + body.len() as u32).to_ne_bytes().to_vec();
+            octets.extend(kind.to_ne_bytes());
+            octets.extend([0; 10]);
+            octets.extend(body);
+            for message in messages(&octets) {
+                if let NetlinkPayload::Error(error) = message.payload {
+                    let _ = Failure::from(error).while_doing(String::new).to_string();
+                }
+            }
+        }
+    }
+}

@@ -59,6 +59,26 @@ impl Netlink {
         source: Option<IpAddr>,
         interface: Option<u32>,
     ) -> Result<Route, Error> {
+        let answers = self.lookup(destination, source, interface)?;
+        let route = answers.iter().find_map(route_of);
+        route.ok_or_else(|| Error::absent(format!("cannot find a route to {destination}")))
+    }
+
+    /// Whether the host takes packets to this address for itself.
+    pub(super) fn is_local(&mut self, address: IpAddr) -> Result<bool, Error> {
+        match self.lookup(address, None, None) {
+            Ok(answers) => Ok(answers.iter().any(|m| m.header.kind == RouteType::Local)),
+            Err(error) if error.errno == libc::ENETUNREACH => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lookup(
+        &mut self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+        interface: Option<u32>,
+    ) -> Result<Vec<RouteMessage>, Error> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(destination);
         message.header.destination_prefix_length = full_length(destination);
@@ -72,13 +92,14 @@ impl Netlink {
         message
             .attributes
             .extend(interface.map(RouteAttribute::Oif));
-        let doing = || format!("cannot find a route to {destination}");
-        let answers = self.request(RouteNetlinkMessage::GetRoute(message), 0, doing)?;
-        let route = answers.iter().find_map(|answer| match answer {
-            RouteNetlinkMessage::NewRoute(message) => route_of(message),
+        let answers = self.request(RouteNetlinkMessage::GetRoute(message), 0, || {
+            format!("cannot find a route to {destination}")
+        })?;
+        let routes = answers.into_iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(message) => Some(message),
             _ => None,
         });
-        route.ok_or_else(|| Error::absent(doing()))
+        Ok(routes.collect())
     }
 }
 

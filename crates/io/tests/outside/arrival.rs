@@ -1,0 +1,261 @@
+//! What arrives, and with which facts.
+
+use std::net::UdpSocket;
+
+use crate::common::{ip, until};
+use crate::{PORT, UDP, arrived, hosts, may_fragment, numbered, ones_complement, outer4, outer6};
+use sealway_io::fault::{Faults, Prng, Rates};
+use sealway_io::netlink::{Address, Netlink};
+use sealway_io::outside::{Inlet, Pooled, Received, Stop, UdpKind};
+use sealway_io::{Device, poll};
+use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, SizeClass, Train};
+
+#[test]
+fn esp_in_udp_arrives_with_the_facts_it_was_sent_with() {
+    let (left, right) = hosts(1500);
+    for (inlet, outer) in [(Inlet::Udp4, outer4(UDP)), (Inlet::Udp6, outer6(UDP))] {
+        for outer in [outer, may_fragment(outer)] {
+            left.send(Egress::Payload(outer), &numbered(100)).unwrap();
+            let packet = right.receive_packet(inlet);
+            assert_eq!(packet.train.packet(), numbered(100));
+            assert_eq!(packet.train.headroom(), Train::HEADROOM);
+            let wanted = Arrival::Payload(arrived(outer, right.interface));
+            assert_eq!(packet.meta, wanted);
+        }
+    }
+}
+
+#[test]
+fn every_segment_of_a_train_is_a_datagram_of_its_own() {
+    let (left, right) = hosts(1500);
+    let mut train = left.pool.take(SizeClass::Large).unwrap();
+    train.set_segments(0, 1200, 100, 5, (1000, 10));
+    for index in 0..5 {
+        train.segment_mut(index).fill(index as u8 + 1);
+    }
+    left.outside
+        .send(&Egress::Payload(outer4(UDP)), &train)
+        .unwrap();
+    let wanted: Vec<_> = train.segments().map(<[u8]>::to_vec).collect();
+    let got = right.receive_now(Inlet::Udp4);
+    let got: Vec<_> = got
+        .iter()
+        .map(|received| match received {
+            Received::Packet(packet) => packet.train.packet().to_vec(),
+            other => panic!("not ESP: {other:?}"),
+        })
+        .collect();
+    assert_eq!(got, wanted);
+}
+
+#[test]
+fn raw_esp_over_ipv4_arrives_whole_with_a_true_header() {
+    let (left, right) = hosts(1500);
+    for outer in [
+        outer4(Encapsulation::Esp),
+        may_fragment(outer4(Encapsulation::Esp)),
+    ] {
+        left.send(Egress::Payload(outer), &numbered(100)).unwrap();
+        let packet = right.receive_packet(Inlet::Esp4);
+        let interface = right.interface;
+        assert_eq!(packet.meta, Arrival::Whole { interface });
+        let octets = packet.train.packet();
+        assert_eq!(
+            octets[..4],
+            [0x45, 0xb9, 0, 120],
+            "total length in network order"
+        );
+        let dont_fragment = if outer.dont_fragment == DontFragment::Set {
+            0x40
+        } else {
+            0
+        };
+        assert_eq!(octets[6..8], [dont_fragment, 0]);
+        assert_eq!(octets[8..10], [61, 50]);
+        assert_eq!(octets[12..20], [192, 0, 2, 1, 192, 0, 2, 2]);
+        assert_eq!(ones_complement(&octets[..20]), 0);
+        assert_eq!(octets[20..], numbered(100));
+    }
+}
+
+#[test]
+fn raw_esp_over_ipv6_arrives_as_payload_with_its_facts() {
+    let (left, right) = hosts(1500);
+    let outer = outer6(Encapsulation::Esp);
+    for outer in [outer, may_fragment(outer)] {
+        left.send(Egress::Payload(outer), &numbered(100)).unwrap();
+        let packet = right.receive_packet(Inlet::Esp6);
+        assert_eq!(packet.train.packet(), numbered(100));
+        assert_eq!(
+            packet.meta,
+            Arrival::Payload(arrived(outer, right.interface))
+        );
+    }
+}
+
+#[test]
+fn keepalives_and_a_key_managers_datagrams_are_not_esp() {
+    let (left, right) = hosts(1500);
+    for (inlet, sent) in [(Inlet::Udp4, outer4(UDP)), (Inlet::Udp6, outer6(UDP))] {
+        for (payload, wanted) in [
+            (&[0xff][..], UdpKind::Keepalive),
+            (&[0, 0, 0, 0, 1, 2, 3], UdpKind::NonEsp),
+        ] {
+            left.send(Egress::Payload(sent), payload).unwrap();
+            match right.receive(inlet) {
+                Received::Datagram { kind, outer, train } => {
+                    assert_eq!((kind, train.packet()), (wanted, payload));
+                    assert_eq!(outer, arrived(sent, right.interface));
+                }
+                Received::Packet(packet) => panic!("taken for ESP: {packet:?}"),
+            }
+        }
+        left.send(Egress::Payload(sent), &[]).unwrap();
+        assert!(right.receive_packet(inlet).train.packet().is_empty());
+    }
+}
+
+#[test]
+fn only_what_is_sent_to_a_listed_address_is_taken() {
+    let (left, mut right) = hosts(1500);
+    let interface = right.interface;
+    right.namespace.run(move || {
+        let address = Address {
+            interface,
+            address: ip("192.0.2.3"),
+            prefix_length: 24,
+        };
+        Netlink::open().unwrap().add_address(&address).unwrap();
+    });
+    let destination = ip("192.0.2.3");
+    for encapsulation in [UDP, Encapsulation::Esp] {
+        let outer = Outer {
+            destination,
+            ..outer4(encapsulation)
+        };
+        left.send(Egress::Payload(outer), b"foreign").unwrap();
+        left.send(Egress::Payload(outer4(encapsulation)), b"ours")
+            .unwrap();
+    }
+    assert!(
+        right
+            .receive_packet(Inlet::Udp4)
+            .train
+            .packet()
+            .ends_with(b"ours")
+    );
+    assert!(
+        right
+            .receive_packet(Inlet::Esp4)
+            .train
+            .packet()
+            .ends_with(b"ours")
+    );
+    assert_eq!(right.outside.counters().foreign, 2);
+    right.outside.set_addresses(vec![destination]);
+    let outer = Outer {
+        destination,
+        ..outer4(UDP)
+    };
+    left.send(Egress::Payload(outer), b"listed").unwrap();
+    assert_eq!(right.receive_packet(Inlet::Udp4).train.packet(), b"listed");
+}
+
+#[test]
+fn the_send_only_socket_takes_no_datagram_whoever_sends_it() {
+    let (left, right) = hosts(1500);
+    let sockets: Vec<_> = left.namespace.run(|| {
+        let addresses = ["192.0.2.1", "2001:db8::1"];
+        let bind = |number: usize| UdpSocket::bind((ip(addresses[number % 2]), 0)).unwrap();
+        (0..200).map(bind).collect()
+    });
+    for (number, socket) in sockets.iter().enumerate() {
+        let to = ["192.0.2.2", "2001:db8::2"][number % 2];
+        socket.send_to(b"anything", (ip(to), PORT)).unwrap();
+        let inlet = [Inlet::Udp4, Inlet::Udp6][number % 2];
+        let packet = right.receive_packet(inlet);
+        let Arrival::Payload(outer) = packet.meta else {
+            panic!("{packet:?}")
+        };
+        let source = socket.local_addr().unwrap().port();
+        let encapsulation = Encapsulation::Udp {
+            source,
+            destination: PORT,
+        };
+        assert_eq!(outer.encapsulation, encapsulation);
+    }
+}
+
+#[test]
+fn an_empty_pool_stops_the_reading_and_nothing_is_lost() {
+    let (left, right) = hosts(1500);
+    let held: Vec<_> = [SizeClass::Small, SizeClass::Large]
+        .into_iter()
+        .flat_map(|class| std::iter::from_fn(move || Some(class)).take(8))
+        .map(|class| right.pool.take(class).unwrap())
+        .collect();
+    left.send(Egress::Payload(outer4(UDP)), b"patient").unwrap();
+    let (_, fd) = right.outside.inlets().next().unwrap();
+    poll::wait(&mut [poll::readable(fd)], None).unwrap();
+    let stop = right
+        .outside
+        .receive(Inlet::Udp4, &right.pool, &mut |_| panic!("no buffer"));
+    assert_eq!(stop.unwrap(), Stop::PoolEmpty);
+    drop(held);
+    assert_eq!(right.receive_packet(Inlet::Udp4).train.packet(), b"patient");
+}
+
+#[test]
+fn an_answer_by_icmp_spoils_no_later_packet() {
+    let (left, right) = hosts(1500);
+    // Nobody listens there: the other host answers that the port is unreachable.
+    let destination = PORT + 7;
+    let nobody = outer4(Encapsulation::Udp {
+        source: PORT,
+        destination,
+    });
+    for _ in 0..3 {
+        left.send(Egress::Payload(nobody), b"knock").unwrap();
+        assert!(left.receive_now(Inlet::Udp4).is_empty());
+        left.send(Egress::Payload(outer4(UDP)), b"esp").unwrap();
+        right.receive_packet(Inlet::Udp4);
+    }
+}
+
+#[test]
+fn sockets_behind_faults_are_a_device_like_any_other() {
+    let (left, right) = hosts(1500);
+    let device = Pooled {
+        outside: left.outside,
+        clear: None,
+        pool: left.pool,
+    };
+    let rates = Rates {
+        duplicate: 1000,
+        ..Rates::default()
+    };
+    let mut device = Faults::new(device, rates, Prng::new(1));
+    let outer = outer4(UDP);
+    device
+        .send(Egress::Payload(outer), Train::detached(b"twice"))
+        .unwrap();
+    let fds: Vec<_> = right.outside.inlets().collect();
+    let mut count = 0;
+    until(fds[0].1, || {
+        count += right.receive_now(Inlet::Udp4).len();
+        (count == 2).then_some(())
+    });
+    let back = Outer {
+        source: outer.destination,
+        destination: outer.source,
+        ..outer
+    };
+    right.send(Egress::Payload(back), b"answer").unwrap();
+    let mut answers = Vec::new();
+    device.receive(&mut |packet| answers.push(packet.train.packet().to_vec()));
+    assert_eq!(answers, [b"answer".to_vec()]);
+    let error = device
+        .send(Egress::Clear, Train::detached(b"clear"))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "this device cannot send clear packets");
+}
