@@ -26,6 +26,7 @@ use crate::flow;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
 use crate::verdict::{Admitted, Verdict};
+use crate::xform::HeaderStore;
 
 pub use reassemble::Reassembly;
 pub use stats::Stats;
@@ -85,6 +86,7 @@ pub struct Datapath {
     bundles: bundle::Table,
     fragments: flow::Fragments,
     reassembly: Reassembly,
+    header_store: HeaderStore,
     /// IPv4 identification and IPv6 fragment identification of what we make.
     next_id: u32,
     originated: VecDeque<Admitted>,
@@ -116,6 +118,7 @@ impl Datapath {
             bundles: bundle::Table::new(config.bundles),
             fragments: flow::Fragments::new(),
             reassembly: Reassembly::new(),
+            header_store: HeaderStore::new(),
             next_id: u32::from_ne_bytes(id),
             originated: VecDeque::new(),
             stats: Stats::default(),

@@ -19,7 +19,7 @@ use crate::path;
 use crate::spd::{Direction, Found};
 use crate::tables::{DefaultAction, Tables};
 use crate::verdict::{DropReason, Transmit, Verdict};
-use crate::xform::{self, InnerHeader, SealJob};
+use crate::xform::{self, Header, HeaderStore, SealJob};
 
 /// How the outer packet may be as large as it comes to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,18 +142,19 @@ impl Datapath {
     ) -> Result<Verdict, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
         let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
-        let mut sealed = seal(train, layout, first, self.random.as_mut())?;
+        let (random, store) = (self.random.as_mut(), &mut self.header_store);
+        let mut sealed = seal(train, layout, first, random, store)?;
         for step in rest {
             let id = self.next_id as u16;
             self.next_id = self.next_id.wrapping_add(1);
-            let whole = sealed.make_whole(id)?;
+            let whole = sealed.make_whole(id, store)?;
             let layout = Layout::parse(whole.packet()).map_err(|_| DropReason::Internal)?;
-            sealed = seal(whole, &layout, step, self.random.as_mut())?;
+            sealed = seal(whole, &layout, step, random, store)?;
         }
         if fit == Fit::FragmentOutside {
             sealed.outer.dont_fragment = DontFragment::Clear;
         }
-        sealed.transmit().map(Verdict::Sent)
+        sealed.transmit(store).map(Verdict::Sent)
     }
 
     /// A fragment for a transport-mode SA: it waits until its datagram is whole
@@ -250,8 +251,7 @@ fn oversize(layout: &Layout, packet: &[u8], largest: u16, tunnel: bool) -> Overs
 struct Sealed {
     train: Train,
     outer: Outer,
-    /// The IP header with its options or extension headers, where the facts are not all of it.
-    header: Option<InnerHeader>,
+    header: Header,
 }
 
 #[inline]
@@ -260,6 +260,7 @@ fn seal(
     layout: &Layout,
     step: &Step,
     random: &mut dyn super::Randomness,
+    store: &mut HeaderStore,
 ) -> Result<Sealed, DropReason> {
     let sa = &*step.sa;
     let octets = train.octets();
@@ -271,10 +272,10 @@ fn seal(
         (
             xform::tunnel_facts(sa, layout, train.packet()),
             next_header,
-            None,
+            Header::AsFacts,
         )
     } else {
-        xform::enter(&mut train, layout, sa)?
+        xform::enter(&mut train, layout, sa, store)?
     };
     let count = train.count() as u64;
     let iv = sa.runtime.iv(&sa.config, || {
@@ -300,24 +301,24 @@ fn seal(
 }
 
 impl Sealed {
-    fn make_whole(mut self, id: u16) -> Result<Train, DropReason> {
-        match &self.header {
-            Some(header) => header.put_back(&mut self.train, protocol::ESP)?,
-            None => xform::materialise(&mut self.train, &self.outer, id)?,
+    fn make_whole(mut self, id: u16, store: &HeaderStore) -> Result<Train, DropReason> {
+        match self.header {
+            Header::Kept => store.put_back(&mut self.train, protocol::ESP)?,
+            Header::AsFacts => xform::materialise(&mut self.train, &self.outer, id)?,
         }
         Ok(self.train)
     }
 
     #[inline]
-    fn transmit(mut self) -> Result<Transmit, DropReason> {
-        let egress = match (&self.header, self.outer.encapsulation) {
-            (None, _) => Egress::Payload(self.outer),
-            (Some(header), Encapsulation::Esp | Encapsulation::Ah) => {
-                header.put_back(&mut self.train, protocol::ESP)?;
+    fn transmit(mut self, store: &HeaderStore) -> Result<Transmit, DropReason> {
+        let egress = match (self.header, self.outer.encapsulation) {
+            (Header::AsFacts, _) => Egress::Payload(self.outer),
+            (Header::Kept, Encapsulation::Esp | Encapsulation::Ah) => {
+                store.put_back(&mut self.train, protocol::ESP)?;
                 Egress::Whole(self.outer)
             }
             // Options do not travel with ESP in UDP: the socket writes its own header.
-            (Some(_), Encapsulation::Udp { .. }) => Egress::Payload(self.outer),
+            (Header::Kept, Encapsulation::Udp { .. }) => Egress::Payload(self.outer),
         };
         Ok(Transmit::new(egress, self.train, Offload::default()))
     }

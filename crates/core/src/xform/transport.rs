@@ -13,22 +13,33 @@ use crate::verdict::DropReason;
 /// The most octets of IP header and extension headers that a packet may have before ESP.
 const LONGEST: usize = 256;
 
-/// An IP header, with options or extension headers, put aside while what follows it is sealed.
-pub(crate) struct InnerHeader {
+/// Where an IP header with options or extension headers is put aside while what follows it is
+/// sealed. A datapath has one: the header is large, and few packets need it kept.
+pub(crate) struct HeaderStore {
     octets: [u8; LONGEST],
     length: usize,
     next_header_at: usize,
     family: Family,
 }
 
-/// Takes the IP header off a packet: its facts, what follows it, and the header itself where the
-/// facts do not tell everything.
+/// Whether the IP header of a transport-mode packet is in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Header {
+    /// The facts tell all of it.
+    AsFacts,
+    /// It has options or extension headers, and is kept.
+    Kept,
+}
+
+/// Takes the IP header off a packet: its facts, what follows it, and the header itself into the
+/// store where the facts do not tell everything.
 #[inline]
 pub(crate) fn enter(
     train: &mut Train,
     layout: &Layout,
     sa: &Sa,
-) -> Result<(Outer, u8, Option<InnerHeader>), DropReason> {
+    store: &mut HeaderStore,
+) -> Result<(Outer, u8, Header), DropReason> {
     let packet = train.packet();
     let header = usize::from(layout.unfragmentable);
     let next_header = *packet
@@ -48,27 +59,34 @@ pub(crate) fn enter(
         encapsulation: encapsulation(sa),
     };
     let kept = if header == outer_header(sa) {
-        None
+        Header::AsFacts
     } else {
-        Some(InnerHeader::of(packet, layout).ok_or(DropReason::NoBuffer)?)
+        store.keep(packet, layout).ok_or(DropReason::NoBuffer)?;
+        Header::Kept
     };
     train.trim_front(header);
     Ok((outer, next_header, kept))
 }
 
-impl InnerHeader {
-    fn of(packet: &[u8], layout: &Layout) -> Option<Self> {
+impl HeaderStore {
+    /// An empty store.
+    pub(crate) const fn new() -> Self {
+        HeaderStore {
+            octets: [0; LONGEST],
+            length: 0,
+            next_header_at: 0,
+            family: Family::V4,
+        }
+    }
+
+    fn keep(&mut self, packet: &[u8], layout: &Layout) -> Option<()> {
         let length = usize::from(layout.unfragmentable);
-        let mut octets = [0; LONGEST];
-        octets
-            .get_mut(..length)?
-            .copy_from_slice(packet.get(..length)?);
-        Some(InnerHeader {
-            octets,
-            length,
-            next_header_at: usize::from(layout.next_header_at),
-            family: layout.family,
-        })
+        let header = packet.get(..length)?;
+        self.octets.get_mut(..length)?.copy_from_slice(header);
+        self.length = length;
+        self.next_header_at = usize::from(layout.next_header_at);
+        self.family = layout.family;
+        Some(())
     }
 
     /// Puts the header back before every segment, which now holds what `number` names.

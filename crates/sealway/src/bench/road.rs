@@ -323,6 +323,9 @@ pub(super) struct Arguments {
     /// Octets of the inner packet
     #[arg(long, default_value_t = 64)]
     octets: usize,
+    /// SAs that packets are spread over
+    #[arg(long, default_value_t = 1)]
+    sas: usize,
     /// Packets that are prepared, all of them the same whatever is run
     #[arg(long, default_value_t = 4000)]
     prepared: usize,
@@ -342,7 +345,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         suite: arguments.suite,
         octets: arguments.octets,
         way: arguments.way,
-        sas: 1,
+        sas: arguments.sas,
     };
     let passed = match arguments.part {
         Part::Road => {
