@@ -71,21 +71,21 @@ impl Outside {
                 Err(error) if concerns_one_packet(&error) => continue,
                 Err(error) => return Err(error),
             };
-            let facts = &control[..message.control];
-            let Some(facts) = self.accept(&message, facts) else {
+            let control = &control[..message.control];
+            let Some(facts) = self.accept(&message, control) else {
                 continue;
             };
             let Some(train) = intake.take(message.octets) else {
                 continue;
             };
-            let arrival = Datagram {
+            let datagram = Datagram {
                 inlet,
                 peer: parse_ip(&name[..message.name]),
                 facts,
-                control: &control[..message.control],
+                control,
                 train,
             };
-            match arrival.received(self.port, pool) {
+            match datagram.received(self.port, pool) {
                 Some(received) => sink(received),
                 None => count(&self.tally.malformed),
             }
