@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ const ROOT: &str = "/run/sealway-interop";
 const ENTRIES: &str = "ledger";
 /// How long a process group may take to end after SIGTERM before it gets SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether a signal has told the run to end.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// The list of what this run has made, and the directory for its files.
 #[derive(Debug)]
@@ -91,6 +95,13 @@ impl Drop for Ledger {
     }
 }
 
+/// Does not return once a signal has told the run to end: what fails then is of no interest.
+pub(crate) fn stop_if_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
+
 /// Ends a process group: SIGTERM, [`GRACE`], SIGKILL. No error: it may be gone.
 pub(crate) fn end_group(leader: u32) {
     let Ok(raw) = i32::try_from(leader) else {
@@ -111,6 +122,7 @@ fn end_on_signal(directory: PathBuf) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
+            ENDING.store(true, Ordering::SeqCst);
             sweep(&directory);
             std::process::exit(128 + signal);
         }

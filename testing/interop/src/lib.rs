@@ -1,10 +1,14 @@
 //! Sealway against real peers: a Linux kernel and tshark.
 #![forbid(unsafe_code)]
 
+pub mod fault;
+pub mod frame;
+pub mod gate;
 pub mod host;
 pub mod ledger;
 pub mod link;
 pub mod linux;
+pub mod negative;
 pub mod pairwise;
 pub mod peer;
 pub mod report;

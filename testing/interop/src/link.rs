@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Sealway's inside device.
+pub const INSIDE: &str = "seal0";
+
 /// One end of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -46,6 +49,14 @@ impl End {
         }
     }
 
+    /// An address on the link that no SA knows.
+    pub fn stranger(family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::new(192, 0, 2, 3).into(),
+            Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3).into(),
+        }
+    }
+
     /// The address of a host in the network behind this end.
     pub fn inner(self, family: Family) -> IpAddr {
         match family {
@@ -63,8 +74,15 @@ impl End {
     }
 
     /// The Ethernet address of its device on the link.
+    pub fn mac_octets(self) -> [u8; 6] {
+        [2, 0, 0, 0, 0, self.number()]
+    }
+
+    /// The same in words.
     pub fn mac(self) -> String {
-        format!("02:00:00:00:00:{:02x}", self.number())
+        self.mac_octets()
+            .map(|octet| format!("{octet:02x}"))
+            .join(":")
     }
 }
 

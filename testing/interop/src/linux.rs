@@ -1,15 +1,16 @@
 //! `interop linux`: rows of traffic between Sealway and a Linux kernel.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::host::{Host, Namespace};
+use crate::gate::{self, Link};
+use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::link::End;
+use crate::negative::{self, Bench, Fragments};
 use crate::peer::{Boot, Peer};
 use crate::report::Report;
 use crate::row::{Extent, Row, rows};
@@ -35,70 +36,72 @@ pub struct Options {
 pub fn self_check(options: &Options) -> Result<bool> {
     let ledger = Ledger::open()?;
     let stream = Stream::create(ledger.directory())?;
-    let link = bridge(&ledger)?;
-    let ours = kernel(&ledger, &link, "standin", End::Ours, stream.path())?;
-    let peer = kernel(&ledger, &link, "peer", End::Peer, stream.path())?;
-    let mut report = Report::default();
-    traffic_rows(&mut report, options, &ours, &peer, &stream)?;
-    Ok(report.finish())
-}
-
-/// A namespace with a bridge, to which devices are added.
-fn bridge(ledger: &Arc<Ledger>) -> Result<Namespace> {
-    let link = Namespace::new(ledger.namespace("link")?)?;
-    link.sh(
-        "ip link add bridge type bridge mcast_snooping 0 && echo 1 > /proc/sys/net/ipv6/conf/bridge/disable_ipv6 && ip link set bridge up",
-        Duration::from_secs(10),
-    )?
-    .ok()
-    .context("cannot make a bridge")?;
-    Ok(link)
+    let link = Link::new(&ledger)?;
+    let ours = kernel(&ledger, &link, gate::OURS, End::Ours, &stream)?;
+    let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
+    rows_between(
+        options,
+        &Bench {
+            link: &link,
+            ours: &ours,
+            peer: &peer,
+        },
+        &stream,
+    )
 }
 
 fn kernel(
     ledger: &Arc<Ledger>,
-    link: &Namespace,
-    name: &str,
+    link: &Link,
+    port: &str,
     end: End,
-    file: &Path,
+    stream: &Stream,
 ) -> Result<Kernel> {
     let boot = Boot {
-        name,
+        name: port,
         mac: &end.mac(),
-        files: &[file.to_owned()],
-        link: (link.name(), name),
+        files: &[stream.path().to_owned()],
+        link: (link.namespace().name(), port),
     };
     let peer = Peer::boot(ledger, boot)?;
-    link.sh(
-        &format!(
-            "echo 1 > /proc/sys/net/ipv6/conf/{name}/disable_ipv6; ip link set {name} master bridge"
-        ),
-        Duration::from_secs(10),
-    )?
-    .ok()?;
+    link.join(port)?;
     Kernel::new(peer, end)
 }
 
-fn traffic_rows(
-    report: &mut Report,
-    options: &Options,
-    ours: &dyn Station,
-    peer: &Kernel,
-    stream: &Stream,
-) -> Result<()> {
-    let suites = peer.suites()?;
+/// Runs every row that the options ask for, and prints the sum.
+fn rows_between(options: &Options, bench: &Bench<'_>, stream: &Stream) -> Result<bool> {
+    let suites = bench.peer.suites()?;
     println!(
         "peer: Linux {} with {} suites",
-        peer.release(),
+        bench.peer.release(),
         suites.len()
     );
-    for (number, row) in (0..).zip(rows(&suites, options.extent)) {
-        let name = row.to_string();
+    let mut report = Report::default();
+    let mut numbers = 0..;
+    let mut run = |name: String, row: &dyn Fn(u32) -> Result<()>| {
+        let number = numbers.next().unwrap_or_default();
         if name.contains(&options.filter) {
-            report.row(&name, || traffic_row(&row, number, ours, peer, stream));
+            report.row(&name, || row(number));
+        }
+    };
+    for row in rows(&suites, options.extent) {
+        run(row.to_string(), &|number| {
+            traffic_row(&row, number, bench.ours, bench.peer, stream)
+        });
+    }
+    for negative in negative::rows() {
+        if bench.looks_for(negative.attack.fault()) {
+            run(negative.to_string(), &|number| bench.run(&negative, number));
         }
     }
-    Ok(())
+    for fragments in Fragments::rows() {
+        if bench.looks_for(fragments.fault()) {
+            run(fragments.to_string(), &|number| {
+                fragments.run(bench, number)
+            });
+        }
+    }
+    Ok(report.finish())
 }
 
 fn traffic_row(

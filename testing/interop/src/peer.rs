@@ -185,7 +185,11 @@ fn read_reply(shell: &mut TcpStream, limit: Duration) -> Result<String> {
         match shell.read(&mut buffer) {
             Ok(0) => bail!("the peer's shell ended: {text}"),
             Ok(count) => octets.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
             Err(error) => return Err(error).context("the peer's agent does not answer"),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::ledger::stop_if_ending;
+
 /// Counts rows and prints each as it ends.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -13,7 +15,9 @@ impl Report {
     /// Runs a row and prints `ok NAME` with its seconds, or `FAILED NAME: why`.
     pub fn row(&mut self, name: &str, run: impl FnOnce() -> anyhow::Result<()>) {
         let start = Instant::now();
-        match run() {
+        let result = run();
+        stop_if_ending();
+        match result {
             Ok(()) => {
                 self.passed += 1;
                 println!("ok {name} ({:.1} s)", start.elapsed().as_secs_f32());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::link::{End, Family};
 use crate::pairwise::{pairwise, product};
-use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site};
+use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, Upper};
 use crate::suite::Suite;
 
 /// Which packets the policies of a row protect.
@@ -121,6 +121,7 @@ impl Row {
             integrity_key: String::new(),
             sequence: self.sequence,
             encapsulation: self.encapsulation,
+            selector: None,
         };
         sa.set_keys(spi.into());
         sa
@@ -136,6 +137,7 @@ impl Row {
             from,
             source: prefix(from),
             destination: prefix(from.other()),
+            upper: Upper::Any,
             mode: self.mode,
             endpoints: (from.outer(self.outer), from.other().outer(self.outer)),
         }

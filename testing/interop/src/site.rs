@@ -36,6 +36,15 @@ pub enum Sequence {
     Extended,
 }
 
+/// Which packets between its prefixes a policy means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Upper {
+    /// All.
+    Any,
+    /// TCP to this port of the receiver.
+    Tcp(u16),
+}
+
 /// An SA, from one end to the other.
 #[derive(Clone, Debug)]
 pub struct Sa {
@@ -59,6 +68,8 @@ pub struct Sa {
     pub sequence: Sequence,
     /// None or UDP.
     pub encapsulation: Encapsulation,
+    /// The only sender and receiver whose packets it may carry, if it is so limited.
+    pub selector: Option<(IpAddr, IpAddr)>,
 }
 
 /// A policy that protects, for one way.
@@ -70,6 +81,8 @@ pub struct Policy {
     pub source: String,
     /// The prefix of the receivers.
     pub destination: String,
+    /// What runs above IP.
+    pub upper: Upper,
     /// The mode of its one template.
     pub mode: Mode,
     /// The endpoints of a tunnel.
@@ -143,6 +156,9 @@ fn setkey_add(sa: &Sa) -> String {
     if sa.sequence == Sequence::Extended {
         text += " -esn";
     }
+    if let Some((source, destination)) = sa.selector {
+        text += &format!(" -sel {source} {destination} any");
+    }
     text += &format!(" -E {}", sa.suite.cipher.setkey);
     if !sa.cipher_key.is_empty() {
         text += &format!(" 0x{}", sa.cipher_key);
@@ -165,7 +181,11 @@ fn setkey_spdadd(policy: &Policy, end: End) -> String {
         Mode::Transport => "esp/transport//require".to_owned(),
         Mode::Tunnel => format!("esp/tunnel/{near}-{far}/require"),
     };
-    format!("spdadd {source} {destination} any -P {direction} ipsec {template}")
+    let (port, upper) = match policy.upper {
+        Upper::Any => (String::new(), "any"),
+        Upper::Tcp(port) => (format!("[{port}]"), "tcp"),
+    };
+    format!("spdadd {source} {destination}{port} {upper} -P {direction} ipsec {template}")
 }
 
 /// Keys for tests: a stream of digits that depends on the seed alone (splitmix64).
@@ -203,6 +223,7 @@ mod tests {
             integrity_key: String::new(),
             sequence: Sequence::Extended,
             encapsulation: Encapsulation::Udp,
+            selector: None,
         };
         sa.set_keys(7);
         sa
@@ -229,6 +250,7 @@ mod tests {
             from: End::Ours,
             source: End::Ours.network(Family::V4),
             destination: End::Peer.network(Family::V4),
+            upper: Upper::Any,
             mode: Mode::Tunnel,
             endpoints: (End::Ours.outer(Family::V4), End::Peer.outer(Family::V4)),
         };

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use crate::fault::Fault;
 use crate::host::Host;
 use crate::link::{End, Family, address_script};
 use crate::peer::Peer;
@@ -28,6 +29,34 @@ pub trait Station: Host {
     /// # Errors
     /// If the end does not answer.
     fn packets(&self) -> Result<BTreeMap<u32, u64>>;
+
+    /// Packets dropped, by the name of the reason.
+    ///
+    /// # Errors
+    /// If the end does not answer.
+    fn drops(&self) -> Result<BTreeMap<String, u64>>;
+
+    /// What this end calls the fault; none if it does not look for it.
+    fn name_of(&self, fault: Fault) -> Option<&'static str>;
+}
+
+/// How many echo requests, of either family, have reached the host itself.
+///
+/// # Errors
+/// If it does not answer.
+pub fn echoes(host: &dyn Host) -> Result<u64> {
+    let script = "grep ^Icmp: /proc/net/snmp | cut -d ' ' -f 10 | tail -n 1
+        grep Icmp6InEchos /proc/net/snmp6 | tr -dc '0-9\n' | sed s/^6//";
+    let output = host.sh(script, CONFIGURATION)?.ok()?;
+    let counts: Vec<u64> = output
+        .lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect();
+    ensure!(
+        counts.len() == 2,
+        "cannot read the counters of ICMP: {output}"
+    );
+    Ok(counts.iter().sum())
 }
 
 /// A Linux kernel that does IPsec itself.
@@ -53,6 +82,11 @@ impl Kernel {
             // The tunnel takes these packets; a route must lead them to it.
             let (network, via) = (end.other().network(family), end.other().outer(family));
             script += &format!("ip route add {network} via {via} dev data0\n");
+        }
+        if end == End::Peer {
+            for (family, length) in [(Family::V4, "24"), (Family::V6, "64 nodad")] {
+                script += &format!("ip addr add {}/{length} dev data0\n", End::stranger(family));
+            }
         }
         // UDP_ENCAP (100) = UDP_ENCAP_ESPINUDP (2): the kernel takes what arrives, socat nothing.
         for socket in ["UDP4-RECV:4500", "UDP6-RECV:4500,ipv6only"] {
@@ -102,6 +136,16 @@ impl Station for Kernel {
             .ok()
             .context("ip xfrm refuses")?;
         Ok(())
+    }
+
+    fn drops(&self) -> Result<BTreeMap<String, u64>> {
+        Ok(xfrm::drops(
+            &self.sh("cat /proc/net/xfrm_stat", CONFIGURATION)?.ok()?,
+        ))
+    }
+
+    fn name_of(&self, fault: Fault) -> Option<&'static str> {
+        fault.linux()
     }
 
     fn packets(&self) -> Result<BTreeMap<u32, u64>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::link::End;
-use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, UDP_PORT};
+use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, UDP_PORT, Upper};
 use crate::suite::Suite;
 
 /// The text for `end`'s `ip -batch`; it replaces whatever stood there.
@@ -27,9 +27,13 @@ pub fn batch(site: &Site, end: End) -> String {
             Mode::Transport => "proto esp mode transport".to_owned(),
             Mode::Tunnel => format!("src {near} dst {far} proto esp mode tunnel"),
         };
+        let upper = match policy.upper {
+            Upper::Any => String::new(),
+            Upper::Tcp(port) => format!("proto tcp dport {port}"),
+        };
         let _ = writeln!(
             text,
-            "xfrm policy add src {source} dst {destination} dir {} priority 100 tmpl {template}",
+            "xfrm policy add src {source} dst {destination} {upper} dir {} priority 100 tmpl {template}",
             direction(policy.from, end)
         );
     }
@@ -57,6 +61,21 @@ pub fn probed(output: &str) -> Vec<usize> {
         .lines()
         .filter_map(|line| line.strip_prefix("HAS ")?.parse().ok())
         .collect()
+}
+
+/// What `/proc/net/xfrm_stat` counts, by its names.
+pub fn drops(output: &str) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for line in output.lines() {
+        let mut words = line.split_whitespace();
+        if let (Some(name), Some(count)) = (
+            words.next(),
+            words.next().and_then(|word| word.parse().ok()),
+        ) {
+            drops.insert(name.to_owned(), count);
+        }
+    }
+    drops
 }
 
 /// Packets per SPI, as `ip -s xfrm state` shows them.
@@ -105,6 +124,9 @@ fn state(sa: &Sa) -> String {
     let mut text = format!(
         "xfrm state add src {source} dst {destination} proto esp spi {spi:#x} mode {mode} replay-window 128"
     );
+    if let Some((source, destination)) = sa.selector {
+        text += &format!(" sel src {source} dst {destination}");
+    }
     text += match (sa.sequence, sa.mode) {
         (Sequence::Extended, Mode::Tunnel) => " flag esn af-unspec",
         (Sequence::Extended, Mode::Transport) => " flag esn",
@@ -172,6 +194,7 @@ fn sample(suite: Suite) -> Sa {
         integrity_key: String::new(),
         sequence: Sequence::Short,
         encapsulation: Encapsulation::None,
+        selector: None,
     };
     sa.set_keys(1);
     sa
