@@ -6,75 +6,74 @@
 //! 4. again, if what came out is ESP addressed to us;
 //! 5. [`admit`](super::admit): the policy check against the SAs that were used.
 
-use std::sync::Arc;
-
-use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Packet, Train};
+use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Train};
 use sealway_wire::{Family, Layout, esp, protocol, view};
 
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
 use crate::sad::{self, Protocol, Sa};
-use crate::verdict::{Admitted, DropReason, Verdict};
+use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
-
-/// A packet that stands before its next SA: what precedes ESP, and the facts of it.
-struct Protected {
-    outer: Outer,
-    /// The headers before ESP, if they are in the train.
-    before: Option<Layout>,
-}
 
 /// What came out of an SA.
 enum Inner {
-    Packet(Train, Layout),
+    Packet(Layout),
     /// Next header 59: made to hide how much traffic there is (RFC 4303 §2.6).
     Dummy,
 }
 
+/// How an inbound packet leaves the road when it is not dropped.
+pub(super) enum Exit {
+    /// It is let in, through SAs or in the clear.
+    Admitted(Came),
+    /// It was a dummy.
+    Ended,
+}
+
+/// How an admitted packet came.
+pub(super) enum Came {
+    InTheClear,
+    ThroughSas,
+}
+
 impl Datapath {
     #[inline]
-    pub(super) fn receive(&mut self, packet: Packet<Arrival>) -> Result<Verdict, DropReason> {
+    pub(super) fn receive(
+        &mut self,
+        train: &mut Train,
+        arrival: &Arrival,
+    ) -> Result<Exit, DropReason> {
         let mut path = SecPath::new();
-        let mut train = packet.train;
-        let (mut layout, interface) = match packet.meta {
-            Arrival::Payload(outer) => {
-                let protected = Protected {
-                    outer,
-                    before: None,
-                };
-                match self.open(train, &protected, &mut path)? {
-                    Inner::Dummy => return Ok(Verdict::Consumed),
-                    Inner::Packet(inner, layout) => {
-                        train = inner;
-                        (layout, outer.interface)
-                    }
-                }
-            }
+        let (mut layout, interface) = match arrival {
+            Arrival::Payload(outer) => match self.open(train, outer, None, &mut path)? {
+                Inner::Dummy => return Ok(Exit::Ended),
+                Inner::Packet(layout) => (layout, outer.interface),
+            },
             Arrival::Whole { interface } => {
                 let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
                 train.truncate(layout.length as usize);
-                (layout, interface)
+                (layout, *interface)
             }
         };
-        while let Some(protected) = self.is_ours(&layout, train.packet(), interface) {
-            match self.open(train, &protected, &mut path)? {
-                Inner::Dummy => return Ok(Verdict::Consumed),
-                Inner::Packet(inner, inner_layout) => (train, layout) = (inner, inner_layout),
+        while let Some(outer) = self.is_ours(&layout, train.packet(), interface) {
+            match self.open(train, &outer, Some(&layout), &mut path)? {
+                Inner::Dummy => return Ok(Exit::Ended),
+                Inner::Packet(inner) => layout = inner,
             }
         }
         self.admit(&layout, train.packet(), &path)?;
-        let mut admitted = Packet::new(train, ());
-        if path.is_empty() {
-            admitted.offload = packet.offload;
-        }
-        Ok(Verdict::Delivered(Admitted::new(admitted)))
+        Ok(Exit::Admitted(if path.is_empty() {
+            Came::InTheClear
+        } else {
+            Came::ThroughSas
+        }))
     }
 
     /// The facts of a packet that is ESP addressed to us; any other is not opened (DESIGN:
     /// admission).
     #[inline]
-    fn is_ours(&self, layout: &Layout, packet: &[u8], interface: u32) -> Option<Protected> {
+    fn is_ours(&self, layout: &Layout, packet: &[u8], interface: u32) -> Option<Outer> {
         if layout.protocol != protocol::ESP || layout.is_fragment() {
             return None;
         }
@@ -82,7 +81,7 @@ impl Datapath {
         if !self.tables.local.contains(destination) {
             return None;
         }
-        let outer = Outer {
+        Some(Outer {
             source: layout.source(packet),
             destination,
             interface,
@@ -94,26 +93,21 @@ impl Datapath {
                 DontFragment::Clear
             },
             encapsulation: Encapsulation::Esp,
-        };
-        Some(Protected {
-            outer,
-            before: Some(*layout),
         })
     }
 
-    /// Through one SA.
+    /// Through one SA. `before` is the layout of the headers before ESP, if they are in the train;
+    /// their facts are `outer`.
     #[inline]
     fn open(
         &mut self,
-        train: Train,
-        protected: &Protected,
+        train: &mut Train,
+        outer: &Outer,
+        before: Option<&Layout>,
         path: &mut SecPath,
     ) -> Result<Inner, DropReason> {
-        let outer = &protected.outer;
-        let before = protected
-            .before
-            .map_or(0, |layout| usize::from(layout.upper));
-        let header: &esp::Header = view(train.packet(), before).ok_or(DropReason::EspLength)?;
+        let headers = before.map_or(0, |layout| usize::from(layout.upper));
+        let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
         let (spi, low) = (header.spi.get(), header.sequence.get());
         let place = self
             .tables
@@ -127,28 +121,29 @@ impl Datapath {
         }
         let sequence = admissible(sa, low)?;
         let job = OpenJob {
-            train,
-            before,
+            before: headers,
             sequence,
         };
-        let train = job.run(sa)?;
+        job.run(train.packet_mut(), sa)?;
         if let Some(window) = &sa.runtime.replay
             && !window.commit(sequence)
         {
             return Err(DropReason::Replay);
         }
-        let opened = Opened::read(train.packet(), before, sa)?;
+        let opened = Opened::read(train.packet(), headers, sa)?;
         sa.runtime.count(1, opened.length as u64);
         if opened.next_header == protocol::NONE {
             return Ok(Inner::Dummy);
         }
-        let inner = if xform::is_tunnel(sa) {
+        let layout = if xform::is_tunnel(sa) {
             leave_tunnel(train, &opened, outer)
         } else {
-            leave_transport(train, &opened, protected)
+            leave_transport(train, &opened, outer, before)
         }?;
-        check_selector(sa, &inner)?;
-        Ok(inner)
+        if sa.config.selector.is_some() && !sad::carries(sa, &Key::of(&layout, train.packet())) {
+            return Err(DropReason::SelectorMismatch);
+        }
+        Ok(Inner::Packet(layout))
     }
 }
 
@@ -184,7 +179,7 @@ fn admissible(sa: &Sa, low: u32) -> Result<u64, DropReason> {
 /// Out of the tunnel: the payload is a packet, followed perhaps by padding that hides its length
 /// (RFC 4303 §2.7).
 #[inline]
-fn leave_tunnel(mut train: Train, opened: &Opened, outer: &Outer) -> Result<Inner, DropReason> {
+fn leave_tunnel(train: &mut Train, opened: &Opened, outer: &Outer) -> Result<Layout, DropReason> {
     let family = match opened.next_header {
         protocol::IPIP => Family::V4,
         protocol::IPV6 => Family::V6,
@@ -198,34 +193,16 @@ fn leave_tunnel(mut train: Train, opened: &Opened, outer: &Outer) -> Result<Inne
     }
     train.truncate(layout.length as usize);
     xform::propagate_congestion(train.packet_mut(), &layout, outer.tos)?;
-    Ok(Inner::Packet(train, layout))
+    Ok(layout)
 }
 
 /// Out of transport mode: the header stands before the payload again.
 fn leave_transport(
-    mut train: Train,
+    train: &mut Train,
     opened: &Opened,
-    protected: &Protected,
-) -> Result<Inner, DropReason> {
-    xform::leave(
-        &mut train,
-        opened,
-        &protected.outer,
-        protected.before.as_ref(),
-    )?;
-    let layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
-    Ok(Inner::Packet(train, layout))
-}
-
-/// What came out of an SA against the SA's own selectors.
-#[inline]
-fn check_selector(sa: &Arc<Sa>, inner: &Inner) -> Result<(), DropReason> {
-    let Inner::Packet(train, layout) = inner else {
-        return Ok(());
-    };
-    if sa.config.selector.is_none() || sad::carries(sa, &Key::of(layout, train.packet())) {
-        Ok(())
-    } else {
-        Err(DropReason::SelectorMismatch)
-    }
+    outer: &Outer,
+    before: Option<&Layout>,
+) -> Result<Layout, DropReason> {
+    xform::leave(train, opened, outer, before)?;
+    Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)
 }

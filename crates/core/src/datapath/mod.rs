@@ -19,13 +19,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sealway_packet::{Arrival, Packet, Pool};
+use sealway_packet::{Arrival, Egress, Offload, Packet, Pool};
 
 use crate::bundle;
 use crate::flow;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
-use crate::verdict::{Admitted, Verdict};
+use crate::verdict::{Admitted, Transmit, Verdict};
 use crate::xform::HeaderStore;
 
 pub use reassemble::Reassembly;
@@ -138,7 +138,18 @@ impl Datapath {
     #[inline]
     pub fn output(&mut self, packet: Packet<()>) -> Verdict {
         self.stats.received_inside += 1;
-        let verdict = self.send(packet).unwrap_or_else(Verdict::Dropped);
+        let mut train = packet.train;
+        let verdict = match self.send(&mut train, packet.offload) {
+            Ok(output::Exit::Leaves(egress)) => {
+                let offload = match egress {
+                    Egress::Clear => packet.offload,
+                    Egress::Payload(_) | Egress::Whole(_) => Offload::default(),
+                };
+                Verdict::Sent(Transmit::new(egress, train, offload))
+            }
+            Ok(output::Exit::Waits) => Verdict::Consumed,
+            Err(reason) => Verdict::Dropped(reason),
+        };
         self.stats.count(&verdict);
         verdict
     }
@@ -147,7 +158,23 @@ impl Datapath {
     #[inline]
     pub fn input(&mut self, packet: Packet<Arrival>) -> Verdict {
         self.stats.received_outside += 1;
-        let verdict = self.receive(packet).unwrap_or_else(Verdict::Dropped);
+        let mut train = packet.train;
+        let verdict = match self.receive(&mut train, &packet.meta) {
+            Ok(input::Exit::Admitted(came)) => {
+                let offload = match came {
+                    input::Came::InTheClear => packet.offload,
+                    input::Came::ThroughSas => Offload::default(),
+                };
+                let meta = ();
+                Verdict::Delivered(Admitted::new(Packet {
+                    train,
+                    offload,
+                    meta,
+                }))
+            }
+            Ok(input::Exit::Ended) => Verdict::Consumed,
+            Err(reason) => Verdict::Dropped(reason),
+        };
         self.stats.count(&verdict);
         verdict
     }

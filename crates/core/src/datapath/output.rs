@@ -7,7 +7,7 @@
 //! 5. hand over what leaves, its outermost header as data.
 
 use sealway_packet::{
-    Checksum, DontFragment, Egress, Encapsulation, Offload, Outer, Packet, SizeClass, Train,
+    Checksum, DontFragment, Egress, Encapsulation, Offload, Outer, SizeClass, Train,
 };
 use sealway_wire::fragment::Split;
 use sealway_wire::{Family, Layout, checksum, protocol};
@@ -18,7 +18,7 @@ use crate::flow::Key;
 use crate::path;
 use crate::spd::{Direction, Found};
 use crate::tables::{DefaultAction, Tables};
-use crate::verdict::{DropReason, Transmit, Verdict};
+use crate::verdict::DropReason;
 use crate::xform::{self, Header, HeaderStore, SealJob};
 
 /// How the outer packet may be as large as it comes to be.
@@ -30,15 +30,20 @@ enum Fit {
     FragmentOutside,
 }
 
+/// How an outbound packet leaves the road when it is not dropped.
+pub(super) enum Exit {
+    /// The train leaves, to there.
+    Leaves(Egress),
+    /// A fragment that waits for its datagram.
+    Waits,
+}
+
 impl Datapath {
     #[inline]
-    pub(super) fn send(&mut self, packet: Packet<()>) -> Result<Verdict, DropReason> {
-        let Packet {
-            mut train, offload, ..
-        } = packet;
+    pub(super) fn send(&mut self, train: &mut Train, offload: Offload) -> Result<Exit, DropReason> {
         let tables = &self.tables;
         if tables.default == DefaultAction::Bypass && tables.spd.is_empty(Direction::Out) {
-            return self.bypass(train, offload);
+            return self.bypass();
         }
         let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
         train.truncate(layout.length as usize);
@@ -47,7 +52,7 @@ impl Datapath {
             key = self.fragments.complete(key, &layout, self.now);
         }
         let reference = self.bundle_for(&key, &layout)?;
-        self.apply(reference, train, offload, &layout, Fit::Path)
+        self.apply(reference, train, offload, &layout)
     }
 
     /// The flow's bundle, from the cache if it is fresh.
@@ -71,11 +76,10 @@ impl Datapath {
     fn apply(
         &mut self,
         reference: Reference,
-        train: Train,
+        train: &mut Train,
         offload: Offload,
         layout: &Layout,
-        fit: Fit,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Exit, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
         if let Some(policy) = &bundle.policy {
             policy.count();
@@ -86,16 +90,21 @@ impl Datapath {
                 Err(DropReason::LinkLocal)
             }
             Treatment::Discard => Err(DropReason::NoPolicyOut),
-            Treatment::Bypass => self.bypass(train, offload),
-            Treatment::Protect(steps) if steps.is_empty() => self.bypass(train, offload),
-            Treatment::Protect(_) => self.protect(reference, train, offload, layout, fit),
+            Treatment::Bypass => self.bypass(),
+            Treatment::Protect(steps) if steps.is_empty() => self.bypass(),
+            Treatment::Protect(_) => {
+                if let Checksum::Partial { .. } = offload.checksum {
+                    checksum::fill_transport(train.packet_mut(), layout);
+                }
+                self.protect(reference, train, layout)
+            }
         }
     }
 
-    fn bypass(&self, train: Train, offload: Offload) -> Result<Verdict, DropReason> {
+    fn bypass(&self) -> Result<Exit, DropReason> {
         match self.config.clear {
             ClearPath::Absent => Err(DropReason::BypassRefused),
-            ClearPath::Present => Ok(Verdict::Sent(Transmit::new(Egress::Clear, train, offload))),
+            ClearPath::Present => Ok(Exit::Leaves(Egress::Clear)),
         }
     }
 
@@ -103,24 +112,20 @@ impl Datapath {
     fn protect(
         &mut self,
         reference: Reference,
-        mut train: Train,
-        offload: Offload,
+        train: &mut Train,
         layout: &Layout,
-        mut fit: Fit,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Exit, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
         let first = bundle.steps().first().ok_or(DropReason::Internal)?;
-        if layout.is_fragment() && !xform::is_tunnel(&first.sa) {
+        let tunnel = xform::is_tunnel(&first.sa);
+        if layout.is_fragment() && !tunnel {
             return self.reassemble_and_protect(reference, train, layout);
         }
-        if let Checksum::Partial { .. } = offload.checksum {
-            checksum::fill_transport(train.packet_mut(), layout);
-        }
-        let largest = largest(bundle, &self.tables, layout, &train);
-        if train.packet().len() > usize::from(largest) && fit == Fit::Path {
-            let tunnel = xform::is_tunnel(&first.sa);
+        let largest = largest(bundle, &self.tables, layout, train);
+        let mut fit = Fit::Path;
+        if train.packet().len() > usize::from(largest) {
             match oversize(layout, train.packet(), largest, tunnel) {
-                Oversize::FragmentInside => train = self.fragment(&train, layout, largest)?,
+                Oversize::FragmentInside => *train = self.fragment(train, layout, largest)?,
                 Oversize::FragmentOutside => fit = Fit::FragmentOutside,
                 Oversize::Refuse(mtu) => {
                     self.answer_too_big(train.packet(), layout, mtu);
@@ -136,10 +141,10 @@ impl Datapath {
     fn transform(
         &mut self,
         reference: Reference,
-        train: Train,
+        train: &mut Train,
         layout: &Layout,
         fit: Fit,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Exit, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
         let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
         let (random, store) = (self.random.as_mut(), &mut self.header_store);
@@ -147,14 +152,14 @@ impl Datapath {
         for step in rest {
             let id = self.next_id as u16;
             self.next_id = self.next_id.wrapping_add(1);
-            let whole = sealed.make_whole(id, store)?;
-            let layout = Layout::parse(whole.packet()).map_err(|_| DropReason::Internal)?;
-            sealed = seal(whole, &layout, step, random, store)?;
+            sealed.make_whole(train, id, store)?;
+            let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Internal)?;
+            sealed = seal(train, &layout, step, random, store)?;
         }
         if fit == Fit::FragmentOutside {
             sealed.outer.dont_fragment = DontFragment::Clear;
         }
-        sealed.transmit(store).map(Verdict::Sent)
+        sealed.egress(train, store).map(Exit::Leaves)
     }
 
     /// A fragment for a transport-mode SA: it waits until its datagram is whole
@@ -162,18 +167,18 @@ impl Datapath {
     fn reassemble_and_protect(
         &mut self,
         reference: Reference,
-        train: Train,
+        train: &mut Train,
         layout: &Layout,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<Exit, DropReason> {
         let added = self
             .reassembly
             .add(train.packet(), layout, self.now, &self.pool)?;
-        let whole = match added {
-            reassemble::Added::Waiting => return Ok(Verdict::Consumed),
-            reassemble::Added::Whole(whole) => whole,
-        };
-        let layout = Layout::parse(whole.packet()).map_err(|_| DropReason::Malformed)?;
-        self.transform(reference, whole, &layout, Fit::FragmentOutside)
+        match added {
+            reassemble::Added::Waiting => return Ok(Exit::Waits),
+            reassemble::Added::Whole(whole) => *train = whole,
+        }
+        let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
+        self.transform(reference, train, &layout, Fit::FragmentOutside)
     }
 
     /// The packet in pieces of at most `mtu` octets, as one train.
@@ -247,16 +252,15 @@ fn oversize(layout: &Layout, packet: &[u8], largest: u16, tunnel: bool) -> Overs
     }
 }
 
-/// What one SA made of a train.
+/// How a train that one SA has sealed travels.
 struct Sealed {
-    train: Train,
     outer: Outer,
     header: Header,
 }
 
 #[inline]
 fn seal(
-    mut train: Train,
+    train: &mut Train,
     layout: &Layout,
     step: &Step,
     random: &mut dyn super::Randomness,
@@ -269,13 +273,10 @@ fn seal(
             Family::V4 => protocol::IPIP,
             Family::V6 => protocol::IPV6,
         };
-        (
-            xform::tunnel_facts(sa, layout, train.packet()),
-            next_header,
-            Header::AsFacts,
-        )
+        let outer = xform::tunnel_facts(sa, layout, train.packet());
+        (outer, next_header, Header::AsFacts)
     } else {
-        xform::enter(&mut train, layout, sa, store)?
+        xform::enter(train, layout, sa, store)?
     };
     let count = train.count() as u64;
     let iv = sa.runtime.iv(&sa.config, || {
@@ -286,41 +287,35 @@ fn seal(
     let first = sa
         .take_numbers(count)
         .ok_or(DropReason::SequenceExhausted)?;
-    let job = SealJob {
-        train,
-        first,
-        next_header,
-    };
-    let train = job.run(sa, iv)?;
+    SealJob { first, next_header }.run(train, sa, iv)?;
     sa.runtime.count(count, octets as u64);
-    Ok(Sealed {
-        train,
-        outer,
-        header,
-    })
+    Ok(Sealed { outer, header })
 }
 
 impl Sealed {
-    fn make_whole(mut self, id: u16, store: &HeaderStore) -> Result<Train, DropReason> {
+    fn make_whole(
+        &self,
+        train: &mut Train,
+        id: u16,
+        store: &HeaderStore,
+    ) -> Result<(), DropReason> {
         match self.header {
-            Header::Kept => store.put_back(&mut self.train, protocol::ESP)?,
-            Header::AsFacts => xform::materialise(&mut self.train, &self.outer, id)?,
+            Header::Kept => store.put_back(train, protocol::ESP),
+            Header::AsFacts => xform::materialise(train, &self.outer, id),
         }
-        Ok(self.train)
     }
 
     #[inline]
-    fn transmit(mut self, store: &HeaderStore) -> Result<Transmit, DropReason> {
-        let egress = match (self.header, self.outer.encapsulation) {
-            (Header::AsFacts, _) => Egress::Payload(self.outer),
+    fn egress(self, train: &mut Train, store: &HeaderStore) -> Result<Egress, DropReason> {
+        match (self.header, self.outer.encapsulation) {
+            (Header::AsFacts, _) => Ok(Egress::Payload(self.outer)),
             (Header::Kept, Encapsulation::Esp | Encapsulation::Ah) => {
-                store.put_back(&mut self.train, protocol::ESP)?;
-                Egress::Whole(self.outer)
+                store.put_back(train, protocol::ESP)?;
+                Ok(Egress::Whole(self.outer))
             }
             // Options do not travel with ESP in UDP: the socket writes its own header.
-            (Header::Kept, Encapsulation::Udp { .. }) => Egress::Payload(self.outer),
-        };
-        Ok(Transmit::new(egress, self.train, Offload::default()))
+            (Header::Kept, Encapsulation::Udp { .. }) => Ok(Egress::Payload(self.outer)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The key of a flow: what selectors look at.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use sealway_wire::{Family, Layout, Ports};
@@ -8,7 +9,7 @@ use sealway_wire::{Family, Layout, Ports};
 use crate::selector::{address_of, bits_of};
 
 /// Addresses, protocol and ports (ICMP: type and code) of a packet, as selectors see them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     source: u128,
     destination: u128,
@@ -19,7 +20,7 @@ pub struct Key {
 }
 
 /// What is known of the words of a packet's upper-layer header.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Knowledge {
     /// The protocol has none.
     Absent,
@@ -27,6 +28,22 @@ enum Knowledge {
     Known,
     /// It has some, but not in this packet: a later fragment, or a header cut off.
     Unknown,
+}
+
+impl Hash for Key {
+    /// Three words: equal keys give equal ones, and few others do.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [first, second] = self.words;
+        let rest = u64::from(first) << 48
+            | u64::from(second) << 32
+            | u64::from(self.protocol) << 16
+            | (self.knowledge as u64) << 8
+            | self.family as u64;
+        state.write_u128(self.source);
+        state.write_u128(self.destination);
+        state.write_u64(rest);
+    }
 }
 
 impl Key {

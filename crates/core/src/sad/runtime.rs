@@ -7,8 +7,46 @@ use sealway_crypto::{Context, IvSource};
 
 use super::{ReplayWindow, SaConfig, SaError};
 
+/// The lengths that a suite gives to ESP, at hand for every packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    iv: u8,
+    icv: u8,
+    alignment: u8,
+}
+
+impl Shape {
+    fn of(config: &SaConfig) -> Self {
+        let suite = &config.suite;
+        Shape {
+            iv: suite.iv_octets() as u8,
+            icv: suite.icv_octets() as u8,
+            alignment: suite.block().max(4) as u8,
+        }
+    }
+
+    /// Octets of the IV.
+    #[inline]
+    pub(crate) const fn iv(self) -> usize {
+        self.iv as usize
+    }
+
+    /// Octets of the ICV.
+    #[inline]
+    pub(crate) const fn icv(self) -> usize {
+        self.icv as usize
+    }
+
+    /// What the length of the ciphertext is a multiple of (RFC 4303 §2.4): a power of two.
+    #[inline]
+    pub(crate) const fn alignment(self) -> usize {
+        self.alignment as usize
+    }
+}
+
 /// An SA's run-time state.
 pub struct Runtime {
+    pub(crate) shape: Shape,
     pub(crate) context: Box<dyn Context>,
     /// Drawn when the SA first sends: an SA that never does needs no randomness.
     iv: OnceLock<IvSource>,
@@ -32,6 +70,7 @@ impl Runtime {
     pub(crate) fn with_context(config: &SaConfig, context: Box<dyn Context>) -> Self {
         let rules = config.sequence;
         Runtime {
+            shape: Shape::of(config),
             context,
             iv: OnceLock::new(),
             next: AtomicU64::new(rules.start + 1),

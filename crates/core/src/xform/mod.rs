@@ -44,12 +44,6 @@ pub(crate) fn encapsulation(sa: &Sa) -> Encapsulation {
     }
 }
 
-/// The alignment of what ESP encrypts (RFC 4303 §2.4).
-#[inline]
-pub(crate) fn alignment(sa: &Sa) -> usize {
-    sa.config.suite.block().max(4)
-}
-
 /// The largest packet that the SA turns into one of at most `limit` octets. `kept` is the length
 /// of the header that transport mode leaves in front.
 pub(crate) fn room(sa: &Sa, limit: usize, kept: usize) -> usize {
@@ -59,10 +53,9 @@ pub(crate) fn room(sa: &Sa, limit: usize, kept: usize) -> usize {
         None => 0,
         Some(_) => udp::HEADER,
     };
-    let suite = &sa.config.suite;
-    let around =
-        in_front + encapsulation + wire_esp::HEADER + suite.iv_octets() + suite.icv_octets();
-    let text = limit.saturating_sub(around) & !(alignment(sa) - 1);
+    let shape = sa.runtime.shape;
+    let around = in_front + encapsulation + wire_esp::HEADER + shape.iv() + shape.icv();
+    let text = limit.saturating_sub(around) & !(shape.alignment() - 1);
     let payload = text.saturating_sub(wire_esp::TRAILER);
     if tunnel { payload } else { payload + kept }
 }
