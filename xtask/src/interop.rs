@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use sealway_interop::linux::{self, Options};
 use sealway_interop::row::Extent;
+use sealway_interop::tshark;
 
 use crate::demo;
 
@@ -19,9 +20,10 @@ pub(crate) struct Rows {
 }
 
 /// Rows with Sealway at one end.
-pub(crate) fn linux(_rows: &Rows) -> Result<()> {
-    let _binary = demo::binary()?;
-    anyhow::bail!("interop linux is not there yet")
+pub(crate) fn linux(rows: &Rows) -> Result<()> {
+    let passed = linux::check(&options(rows), &demo::binary()?)?;
+    ensure!(passed, "rows failed");
+    Ok(())
 }
 
 /// A few rows between two kernels: if these fail, the machine or the rows are at fault.
@@ -40,7 +42,8 @@ pub(crate) fn self_check_rows(rows: &Rows) -> Result<()> {
 
 /// What tshark reads in a capture is what was sent.
 pub(crate) fn tshark() -> Result<()> {
-    anyhow::bail!("interop tshark is not there yet")
+    ensure!(tshark::compare(&demo::binary()?)?, "rows failed");
+    Ok(())
 }
 
 fn options(rows: &Rows) -> Options {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod instructions;
 mod interop;
 mod layers;
 mod sizes;
@@ -39,6 +40,8 @@ enum Command {
     Layers,
     /// At most 600 lines a file, tests apart
     Sizes,
+    /// Instructions of the engine's road beside the bare cipher's, counted by callgrind
+    Instructions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Interop(Interop::Tshark) => interop::tshark(),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
+        Command::Instructions => instructions::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
