@@ -56,11 +56,11 @@ impl Fault {
             Fault::Integrity => Some("XfrmInStateProtoError"),
             Fault::NoSa => Some("XfrmInNoStates"),
             Fault::Unprotected => Some("XfrmInTmplMismatch"),
-            Fault::Encapsulation => Some("XfrmInStateMismatch"),
             Fault::Length
             | Fault::NoPolicy
             | Fault::Selector
             | Fault::OuterSource
+            | Fault::Encapsulation
             | Fault::FragmentNoState
             | Fault::FragmentTiny
             | Fault::FragmentOverlap => None,

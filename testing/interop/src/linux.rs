@@ -1,5 +1,6 @@
 //! `interop linux`: rows of traffic between Sealway and a Linux kernel.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::negative::{self, Bench, Fragments};
 use crate::peer::{Boot, Peer};
 use crate::report::Report;
 use crate::row::{Extent, Row, rows};
+use crate::sealway::Sealway;
 use crate::station::{Kernel, Station};
 use crate::traffic::{self, Stream};
 
@@ -27,6 +29,27 @@ pub struct Options {
     pub extent: Extent,
     /// Only rows whose name holds this; empty for all.
     pub filter: String,
+}
+
+/// Runs the rows between Sealway and a kernel.
+///
+/// # Errors
+/// If an end cannot be set up.
+pub fn check(options: &Options, binary: &Path) -> Result<bool> {
+    let ledger = Ledger::open()?;
+    let stream = Stream::create(ledger.directory())?;
+    let link = Link::new(&ledger)?;
+    let ours = Sealway::start(&ledger, &link, binary)?;
+    let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
+    rows_between(
+        options,
+        &Bench {
+            link: &link,
+            ours: &ours,
+            peer: &peer,
+        },
+        &stream,
+    )
 }
 
 /// Runs the rows between two kernels: shows that the rows themselves are sound, without Sealway.

@@ -1,0 +1,249 @@
+//! Our end: `sealway up` in a namespace of its own, one device on the link, one TUN device inside.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::fault::Fault;
+use crate::gate::{self, Link};
+use crate::host::{Host, Namespace, Reply};
+use crate::ledger::{Ledger, end_group};
+use crate::link::{End, Family, INSIDE, address_script};
+use crate::shown;
+use crate::site::{Site, UDP_PORT};
+use crate::station::Station;
+
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How long the daemon may take to be ready.
+const START: Duration = Duration::from_secs(20);
+/// The device on the link.
+const OUTSIDE: &str = "outside";
+/// The device through which clear traffic comes to Sealway.
+const CLEAR: &str = "seal-clear";
+
+/// A running daemon. Dropping it ends it and removes its namespace.
+#[derive(Debug)]
+pub struct Sealway {
+    daemon: Child,
+    binary: PathBuf,
+    directory: PathBuf,
+    namespace: Namespace,
+}
+
+impl Sealway {
+    /// Connects a namespace to the link and starts the daemon in it.
+    ///
+    /// # Errors
+    /// With what the daemon said, if it is not ready within some seconds.
+    pub fn start(ledger: &Arc<Ledger>, link: &Link, binary: &Path) -> Result<Self> {
+        let namespace = Namespace::new(ledger.namespace(gate::OURS)?)?;
+        connect(&namespace, link)?;
+        let directory = ledger.directory().to_owned();
+        fs::write(directory.join("site.setkey"), "flush; spdflush;\n")?;
+        fs::write(directory.join("sealway.toml"), configuration(&directory))?;
+        let daemon = spawn(&namespace, binary, &directory)?;
+        let mut sealway = Self {
+            daemon,
+            binary: binary.to_owned(),
+            directory,
+            namespace,
+        };
+        ledger.process_group(sealway.daemon.id())?;
+        sealway.wait_until_ready()?;
+        sealway.lead_clear_traffic()?;
+        Ok(sealway)
+    }
+
+    /// Runs `sealway` against the daemon.
+    fn ask(&self, arguments: &str) -> Result<String> {
+        let script = format!(
+            "{} {arguments} --control {}",
+            self.binary.display(),
+            self.control().display()
+        );
+        self.sh(&script, LIMIT)?
+            .ok()
+            .with_context(|| format!("sealway {arguments}"))
+    }
+
+    fn control(&self) -> PathBuf {
+        self.directory.join("control.sock")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("sealway.log")
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let limit = Instant::now() + START;
+        loop {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            if let Some(status) = self.daemon.try_wait()? {
+                bail!("sealway up ended with {status}: {}", log.trim());
+            }
+            if self.ask("show stats --json").is_ok() {
+                return Ok(());
+            }
+            if Instant::now() > limit {
+                bail!("sealway up is not ready after {START:?}: {}", log.trim());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Echo requests in the clear go to Sealway's clear device instead of the host itself, which
+    /// would answer them whatever the policy says.
+    fn lead_clear_traffic(&self) -> Result<()> {
+        let mut script = String::from(
+            "set -e\necho 1 > /proc/sys/net/ipv4/ip_forward\necho 1 > /proc/sys/net/ipv6/conf/all/forwarding\n",
+        );
+        for (family, protocol) in [("-4", "icmp"), ("-6", "ipv6-icmp")] {
+            script += &format!(
+                "ip {family} rule add pref 100 lookup local
+                 ip {family} rule del pref 0
+                 ip {family} rule add pref 10 iif {OUTSIDE} ipproto {protocol} lookup 42
+                 ip {family} route add default dev {CLEAR} table 42\n"
+            );
+        }
+        self.sh(&script, LIMIT)?
+            .ok()
+            .context("cannot lead clear traffic to the clear device")?;
+        Ok(())
+    }
+}
+
+impl Host for Sealway {
+    fn sh(&self, script: &str, limit: Duration) -> Result<Reply> {
+        self.namespace.sh(script, limit)
+    }
+}
+
+impl Station for Sealway {
+    fn apply(&self, site: &Site) -> Result<()> {
+        let path = self.directory.join("row.setkey");
+        fs::write(&path, site.setkey(End::Ours))?;
+        self.ask(&format!("setkey -f {}", path.display()))?;
+        Ok(())
+    }
+
+    fn packets(&self) -> Result<BTreeMap<u32, u64>> {
+        shown::packets(&self.ask("show sa --json")?)
+    }
+
+    fn drops(&self) -> Result<BTreeMap<String, u64>> {
+        shown::drops(&self.ask("show stats --json")?)
+    }
+
+    fn name_of(&self, fault: Fault) -> Option<&'static str> {
+        Some(fault.sealway())
+    }
+}
+
+impl Drop for Sealway {
+    fn drop(&mut self) {
+        end_group(self.daemon.id());
+        let _ = self.daemon.wait();
+    }
+}
+
+/// Joins the namespace to the link with a veth pair.
+fn connect(namespace: &Namespace, link: &Link) -> Result<()> {
+    let (port, name) = (gate::OURS, namespace.name());
+    let script = format!("ip link add name {port} type veth peer name {OUTSIDE} netns {name}");
+    link.namespace()
+        .sh(&script, LIMIT)?
+        .ok()
+        .context("cannot make a veth pair")?;
+    link.join(port)?;
+    let script = format!(
+        "ip link set {OUTSIDE} address {} up\n{}",
+        End::Ours.mac(),
+        address_script(End::Ours, OUTSIDE)
+    );
+    namespace
+        .sh(&script, LIMIT)?
+        .ok()
+        .context("cannot give our end its addresses")?;
+    Ok(())
+}
+
+/// What the daemon is told in its file. The peer's own address is inside as well: transport mode
+/// protects it, and a tunnel must not follow that route itself.
+fn configuration(directory: &Path) -> String {
+    let list = |of: &dyn Fn(Family) -> Vec<String>| {
+        let quoted = Family::ALL
+            .into_iter()
+            .flat_map(of)
+            .map(|item| format!("\"{item}\""));
+        quoted.collect::<Vec<_>>().join(", ")
+    };
+    let inside = list(&|family| {
+        let length = if family == Family::V4 { 24 } else { 64 };
+        vec![format!("{}/{length}", End::Ours.inner(family))]
+    });
+    let routes = list(&|family| {
+        vec![
+            End::Peer.network(family),
+            format!("{}/{}", End::Peer.outer(family), family.bits()),
+        ]
+    });
+    let outside = list(&|family| vec![End::Ours.outer(family).to_string()]);
+    format!(
+        "[[inside]]
+device = \"{INSIDE}\"
+addresses = [{inside}]
+routes = [{routes}]
+
+[[outside]]
+addresses = [{outside}]
+port = {UDP_PORT}
+clear = \"{CLEAR}\"
+
+[policy]
+setkey = [\"site.setkey\"]
+default = \"discard\"
+
+[daemon]
+control = \"{}\"
+",
+        directory.join("control.sock").display()
+    )
+}
+
+fn spawn(namespace: &Namespace, binary: &Path, directory: &Path) -> Result<Child> {
+    let log = fs::File::create(directory.join("sealway.log"))?;
+    Command::new("ip")
+        .args(["netns", "exec", namespace.name()])
+        .arg(binary)
+        .arg("up")
+        .arg(directory.join("sealway.toml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peers_own_address_is_inside_too() {
+        let text = configuration(Path::new("/run/x"));
+        assert!(text.contains(r#"addresses = ["10.1.0.1/24", "fd00:1::1/64"]"#));
+        assert!(text.contains(
+            r#"routes = ["10.2.0.0/24", "192.0.2.2/32", "fd00:2::/64", "2001:db8::2/128"]"#
+        ));
+        assert!(text.contains(r#"control = "/run/x/control.sock""#));
+    }
+}
