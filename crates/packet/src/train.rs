@@ -27,6 +27,7 @@ pub struct Train {
     base: u32,
     stride: u32,
     head: u32,
+    /// Octets of every segment but the last; of the only one.
     full: u32,
     last: u32,
     count: u16,
@@ -131,11 +132,15 @@ impl Train {
     }
 
     /// Octets of the longest segment.
+    #[inline]
     pub fn longest(&self) -> usize {
-        match self.count {
-            0 | 1 => self.last as usize,
-            _ => self.full as usize,
-        }
+        self.full as usize
+    }
+
+    /// Octets of the last segment.
+    #[inline]
+    pub fn last(&self) -> usize {
+        self.last as usize
     }
 
     fn range(&self, index: usize) -> Range<usize> {
@@ -175,13 +180,19 @@ impl Train {
     /// The first segment: the packet of a train of one.
     #[inline]
     pub fn packet(&self) -> &[u8] {
-        self.segment(0)
+        let start = (self.base + self.head) as usize;
+        self.octets
+            .get(start..start + self.full as usize)
+            .unwrap_or(&[])
     }
 
     /// The first segment, to be written.
     #[inline]
     pub fn packet_mut(&mut self) -> &mut [u8] {
-        self.segment_mut(0)
+        let start = (self.base + self.head) as usize;
+        self.octets
+            .get_mut(start..start + self.full as usize)
+            .unwrap_or(&mut [])
     }
 
     /// Octets free before every segment.

@@ -24,9 +24,8 @@ impl SealJob {
     pub(crate) fn run(self, train: &mut Train, sa: &Sa, iv: &IvSource) -> Result<(), DropReason> {
         let shape = sa.runtime.shape;
         let count = train.count();
-        let last = train.segment(count.saturating_sub(1)).len();
-        let pads =
-            [train.longest(), last].map(|payload| esp::pad_length(payload, shape.alignment()));
+        let pads = [train.longest(), train.last()]
+            .map(|payload| esp::pad_length(payload, shape.alignment()));
         let behind = pads.map(|pad| pad + esp::TRAILER + shape.icv());
         let fits = train.grow_front(esp::HEADER + shape.iv()).is_ok()
             && train.grow_back(behind[0], behind[1]).is_ok();
