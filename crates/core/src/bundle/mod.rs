@@ -80,8 +80,9 @@ impl Bundle {
     }
 }
 
-/// What tells a bundle from others: the policy and the SAs.
-pub(crate) type Identity = (Option<u32>, [u64; PolicyConfig::MAX_TEMPLATES]);
+/// What tells a bundle from others: the policy, the SAs, and whether it lets packets pass as they
+/// are, which without a policy the default decides.
+pub(crate) type Identity = (Option<u32>, [u64; PolicyConfig::MAX_TEMPLATES], bool);
 
 impl Bundle {
     fn identity(&self) -> Identity {
@@ -89,7 +90,9 @@ impl Bundle {
         for (serial, step) in serials.iter_mut().zip(self.steps()) {
             *serial = step.sa.serial.0;
         }
-        (self.policy.as_ref().map(|policy| policy.id.0), serials)
+        let bypass = matches!(self.treatment, Treatment::Bypass);
+        let policy = self.policy.as_ref().map(|policy| policy.id.0);
+        (policy, serials, bypass)
     }
 }
 

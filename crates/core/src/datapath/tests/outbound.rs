@@ -402,6 +402,29 @@ fn without_policies_the_default_decides_and_the_links_own_talk_has_its_own_name(
 }
 
 #[test]
+fn no_flow_passes_any_more_once_the_default_is_to_discard() {
+    let elsewhere = PolicyConfig {
+        selector: ports(Family::V4, protocol::TCP, 1),
+        ..policy(Direction::Out, Family::V4, Action::Discard)
+    };
+    let mut a = engine(
+        &[LEFT],
+        vec![
+            Command::AddPolicy(elsewhere),
+            Command::SetDefault(DefaultAction::Bypass),
+        ],
+    );
+    assert_eq!(send(&mut a, &inside(Family::V4, 9)).0, Egress::Clear);
+    a.apply(vec![Command::SetDefault(DefaultAction::Discard)])
+        .unwrap();
+    a.begin(Time::default());
+    assert_eq!(
+        refuse(&mut a, &inside(Family::V4, 9)),
+        DropReason::NoPolicyOut
+    );
+}
+
+#[test]
 fn later_fragments_go_where_their_first_went() {
     let mut guarded = policy(
         Direction::Out,
