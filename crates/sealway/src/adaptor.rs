@@ -1,1 +1,73 @@
-//! The only place of the daemon where packets leave the engine (`into_parts`).
+//! The only place where packets leave the engine: `into_parts` is called here and nowhere else.
+//!
+//! A [`Transmit`] goes to an outside and nowhere else, an [`Admitted`] to an inside.
+
+use std::io;
+use std::net::IpAddr;
+
+use sealway_core::{Admitted, Transmit};
+use sealway_io::clear::Clear;
+use sealway_io::outside::Outside;
+use sealway_io::tun::Tun;
+use sealway_io::{Device, SendError};
+use sealway_packet::{Egress, Packet};
+
+/// The outside of a daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct Exits<'a> {
+    /// Protected packets.
+    pub outside: &'a Outside,
+    /// Packets that no SA protects.
+    pub clear: Option<&'a Clear>,
+    /// For each of our addresses the index of the interface that it belongs to, sorted: what it
+    /// sends leaves there, also where a route would lead it back into the inside device.
+    pub interfaces: &'a [(IpAddr, u32)],
+}
+
+/// Sends what the engine let out.
+///
+/// # Errors
+/// Why it could not leave, and where to.
+pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpAddr>, SendError)> {
+    let (mut egress, train, _) = transmit.into_parts();
+    match &mut egress {
+        Egress::Payload(outer) | Egress::Whole(outer) => {
+            let place = exits
+                .interfaces
+                .binary_search_by_key(&outer.source, |(address, _)| *address);
+            if let Some((_, interface)) = place.ok().and_then(|place| exits.interfaces.get(place)) {
+                outer.interface = *interface;
+            }
+            let destination = Some(outer.destination);
+            let sent = exits.outside.send(&egress, &train);
+            sent.map_err(|error| (destination, error))
+        }
+        Egress::Clear => {
+            let no_device = SendError::Unsupported("clear packets: there is no clear device");
+            let clear = exits.clear.ok_or((None, no_device))?;
+            clear.send(&train).map_err(|error| (None, error))
+        }
+    }
+}
+
+/// Sends what the engine let out through a device of any kind.
+///
+/// # Errors
+/// Why it could not leave.
+pub fn transmit_by(transmit: Transmit, device: &mut impl Device) -> Result<(), SendError> {
+    let (egress, train, _) = transmit.into_parts();
+    device.send(egress, train)
+}
+
+/// Writes what the engine let in to the inside device.
+///
+/// # Errors
+/// What the kernel says.
+pub fn deliver(admitted: Admitted, inside: &Tun) -> io::Result<()> {
+    inside.write(admitted.into_parts().train.packet())
+}
+
+/// What the engine let in, for an inside that is not a TUN device.
+pub fn accept(admitted: Admitted) -> Packet<()> {
+    admitted.into_parts()
+}

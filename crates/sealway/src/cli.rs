@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::daemon::config::Diagnosed;
 use crate::{bench, daemon, demo, setkey, show};
 
 /// IPsec in user space: memory-safe, unprivileged, fast and explainable.
@@ -58,7 +59,10 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sealway: {error:#}");
+            match error.downcast_ref::<Diagnosed>() {
+                Some(Diagnosed(shown)) => eprint!("{shown}"),
+                None => eprintln!("sealway: {error:#}"),
+            }
             ExitCode::FAILURE
         }
     }

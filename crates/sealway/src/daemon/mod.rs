@@ -1,15 +1,218 @@
-//! `sealway up`.
+//! `sealway up`: the daemon, in the foreground.
+//!
+//! Two threads. The *worker* owns the devices and one datapath and moves packets; the *control*
+//! thread (the main one) alone changes policies and SAs, speaks with clients, follows the network
+//! and waits for signals. They meet through the engine's published tables, a queue in each
+//! direction and a board for the counters.
 
+pub mod client;
+pub mod config;
+mod control;
+mod devices;
+mod network;
+pub mod protocol;
+mod worker;
+
+use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-/// What the command takes.
+use anyhow::Context;
+use sealway_core::path::LocalAddresses;
+use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
+use sealway_io::readiness::Wake;
+use sealway_packet::Pool;
+use sealway_setkey::{Colour, Keys};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::setkey;
+use config::{Config, Diagnosed};
+use control::{Daemon, Socket, WorkerHandle};
+use network::Network;
+use worker::{Devices, Snapshot, Ways};
+
+/// What `sealway up` takes.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// What to do, in TOML: devices, addresses, files with policies and SAs
+    file: PathBuf,
+}
 
-/// Runs the command.
+/// Events of the worker that may wait for control; more are lost.
+const EVENTS: usize = 256;
+
+/// Buffers of each size for what the engine makes itself: ICMP errors, fragments, datagrams being
+/// put together.
+const ENGINE_BUFFERS: usize = 64;
+
+/// Runs the daemon until SIGINT, SIGTERM or SIGHUP.
 ///
 /// # Errors
-/// What went wrong, as a sentence.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// What went wrong, as a sentence or as text that underlines the mistake.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let colour = start_log();
+    let (config, sources) = Config::load(&arguments.file, colour)?;
+    // The engine has no packets yet: a script that it refuses has touched nothing.
+    let mut control = Control::new(config.default, 1500);
+    if let Err(mistakes) = setkey::apply(&mut control, &sources, Keys::Masked) {
+        return Err(Diagnosed(mistakes.render(&sources, colour)).into());
+    }
+    drop(sources);
+    let signals = signals().context("signals cannot be handled")?;
+    let socket = Socket::claim(&config.control)?;
+    let daemon = start(&config, control, socket, signals)?;
+    eprintln!("sealway: ready: {}", summary(&config, &daemon));
+    daemon.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the devices and starts the worker.
+fn start(
+    config: &Config,
+    mut control: Control,
+    socket: Socket,
+    signals: UnixStream,
+) -> anyhow::Result<Daemon> {
+    let mut network = Network::open()?;
+    let outside = &config.outside.addresses;
+    let link_mtu = network.picture(outside)?.mtu;
+    let devices = devices::open(config, network.netlink(), link_mtu)?;
+    let report = devices::report(config, &devices, network.netlink())?;
+    let picture = network.picture(outside)?;
+    picture.complain();
+    control.apply(vec![
+        Command::SetLinkMtu(picture.mtu),
+        Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
+    ])?;
+    let worker = start_worker(config, &control, devices)?;
+    worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
+    Ok(Daemon {
+        control,
+        socket,
+        network,
+        picture,
+        outside: outside.clone(),
+        devices: report,
+        worker,
+        signals,
+    })
+}
+
+fn start_worker(
+    config: &Config,
+    control: &Control,
+    devices: Devices,
+) -> anyhow::Result<WorkerHandle> {
+    let datapath = Datapath::new(
+        control.shared(),
+        DatapathConfig {
+            clear: match devices.clear {
+                Some(_) => ClearPath::Present,
+                None => ClearPath::Absent,
+            },
+            ..DatapathConfig::default()
+        },
+        Pool::new(ENGINE_BUFFERS, ENGINE_BUFFERS),
+        Box::new(random),
+    );
+    let (requests, asked) = mpsc::channel();
+    let (told, events) = mpsc::sync_channel(EVENTS);
+    let (wake, wake_control) = (Arc::new(Wake::new()?), Arc::new(Wake::new()?));
+    let board = Arc::new(Mutex::new(Snapshot::default()));
+    let ways = Ways {
+        requests: asked,
+        wake: Arc::clone(&wake),
+        events: told,
+        wake_control: Arc::clone(&wake_control),
+        board: Arc::clone(&board),
+    };
+    let addresses = config.outside.addresses.clone();
+    let end = WakeAtEnd(Arc::clone(&wake_control));
+    let thread = thread::Builder::new()
+        .name("worker".into())
+        .spawn(move || {
+            let _end = end;
+            worker::run(datapath, &devices, &addresses, ways);
+        })?;
+    Ok(WorkerHandle {
+        thread,
+        requests,
+        wake,
+        events,
+        wake_control,
+        board,
+    })
+}
+
+/// Tells control that the worker has ended, however it ended.
+struct WakeAtEnd(Arc<Wake>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+/// The kernel's randomness, which is there once the machine has started.
+fn random(octets: &mut [u8]) {
+    if let Err(error) = getrandom::fill(octets) {
+        // An IV that can be guessed would be worse than an end.
+        panic!("the kernel gives no random octets: {error}");
+    }
+}
+
+/// A stream that becomes readable when a signal says to end.
+fn signals() -> std::io::Result<UnixStream> {
+    let (signals, sender) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Ok(signals)
+}
+
+/// Logs to standard error from here on; whether it takes colours.
+fn start_log() -> Colour {
+    let is_terminal = std::io::stderr().is_terminal();
+    // Fails where there is a log already: a caller's.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .with_target(false)
+        .try_init();
+    if is_terminal {
+        Colour::Always
+    } else {
+        Colour::Never
+    }
+}
+
+/// `seal0, outside 192.0.2.1 port 4500, 4 policies, 2 SAs`
+fn summary(config: &Config, daemon: &Daemon) -> String {
+    let tables = daemon.control.tables();
+    let addresses: Vec<String> = config
+        .outside
+        .addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let port = daemon
+        .devices
+        .iter()
+        .find_map(|device| device.port)
+        .unwrap_or_default();
+    format!(
+        "{}, outside {} port {port}, {}, {}",
+        config.inside.device,
+        addresses.join(", "),
+        counted(tables.spd.iter().count(), "policy", "policies"),
+        counted(tables.sad.iter().len(), "SA", "SAs"),
+    )
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -1,15 +1,99 @@
-//! `sealway setkey`.
+//! `sealway setkey`: setkey(8) against the running daemon; and what its language means to the
+//! engine.
 
+mod dump;
+mod script;
+mod translate;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What the command takes.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {}
+use anyhow::Context;
+use clap::ArgGroup;
+use zeroize::Zeroizing;
 
-/// Runs the command.
+use crate::daemon::client::{self, Error};
+use crate::daemon::config::{CONTROL, Diagnosed};
+use crate::daemon::protocol::{KeyDisplay, Request, Script};
+pub(crate) use dump::Written;
+pub use script::{Mistakes, Source, apply};
+pub(crate) use translate::priority_of;
+
+/// What `sealway setkey` takes: setkey's own flags, and where the daemon is.
+#[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("action").required(true).args(["commands", "file", "dump", "flush"])))]
+pub struct Arguments {
+    /// Read commands from standard input
+    #[arg(short = 'c')]
+    commands: bool,
+    /// Read commands from a file, `-` for standard input
+    #[arg(short = 'f', value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Show every SA; with -P every policy
+    #[arg(short = 'D')]
+    dump: bool,
+    /// Remove every SA; with -P every policy
+    #[arg(short = 'F')]
+    flush: bool,
+    /// Policies instead of SAs, with -D or -F
+    #[arg(short = 'P', conflicts_with_all = ["commands", "file"])]
+    policies: bool,
+    /// Show keys
+    #[arg(long)]
+    keys: bool,
+    /// The daemon's control socket
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
+    control: PathBuf,
+}
+
+/// Runs the command. As with every setkey, the exit code is 0 if all was done and 1 if not.
 ///
 /// # Errors
-/// What went wrong, as a sentence.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// What went wrong, as a sentence or as text that underlines the mistakes.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let (name, text) = script(&arguments)?;
+    let request = Request::Apply(Script {
+        text,
+        name,
+        keys: if arguments.keys {
+            KeyDisplay::Shown
+        } else {
+            KeyDisplay::Masked
+        },
+    });
+    let answer: Result<Zeroizing<String>, Error> = client::ask(&arguments.control, &request);
+    match answer {
+        Ok(output) => {
+            print!("{}", *output);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Error::Refused { message, mistakes }) if !mistakes.is_empty() => {
+            Err(Diagnosed(message).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is to be done, as a script, and what messages call it.
+fn script(arguments: &Arguments) -> anyhow::Result<(String, Zeroizing<String>)> {
+    let own = |text: &str| Ok(("setkey".into(), Zeroizing::new(text.into())));
+    match (&arguments.file, arguments.dump, arguments.policies) {
+        (Some(path), ..) if path != Path::new("-") => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            Ok((path.display().to_string(), Zeroizing::new(text)))
+        }
+        _ if arguments.commands || arguments.file.is_some() => {
+            let mut text = Zeroizing::new(String::new());
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("cannot read standard input")?;
+            Ok(("stdin".into(), text))
+        }
+        (_, true, true) => own("spddump;"),
+        (_, true, false) => own("dump;"),
+        (_, false, true) => own("spdflush;"),
+        (_, false, false) => own("flush;"),
+    }
 }

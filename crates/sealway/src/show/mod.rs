@@ -1,15 +1,114 @@
-//! `sealway show`.
+//! `sealway show`: how things stand in the running daemon, as tables or as JSON.
 
+pub mod report;
+mod tables;
+mod wireshark;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What the command takes.
+use serde::Serialize;
+
+use crate::daemon::client;
+use crate::daemon::config::CONTROL;
+use crate::daemon::protocol::{KeyDisplay, Request, What};
+
+/// What `sealway show` takes.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(subcommand)]
+    subject: Subject,
+    /// One JSON value instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    /// The daemon's control socket
+    #[arg(long, value_name = "SOCKET", default_value = CONTROL, global = true)]
+    control: PathBuf,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subject {
+    /// Policies, in the order in which they are asked
+    Policy,
+    /// SAs, oldest first
+    Sa {
+        /// Their keys, as a table that Wireshark and tshark read (esp_sa)
+        #[arg(long)]
+        wireshark: bool,
+        /// Show keys without asking
+        #[arg(long, requires = "wireshark")]
+        yes: bool,
+    },
+    /// Devices and sockets
+    Device,
+    /// What became of packets
+    Stats {
+        /// Counters that are zero too
+        #[arg(long)]
+        all: bool,
+    },
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// What went wrong, as a sentence.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let ask = |what| Request::Show {
+        what,
+        keys: KeyDisplay::Masked,
+    };
+    let (socket, json) = (&arguments.control, arguments.json);
+    match arguments.subject {
+        Subject::Policy => {
+            let policies: Vec<report::Policy> = client::ask(socket, &ask(What::Policy))?;
+            print(&policies, json, |policies| tables::policies(policies))?;
+        }
+        Subject::Sa {
+            wireshark: true,
+            yes,
+        } => {
+            if !yes && !wireshark::is_agreed()? {
+                return Ok(ExitCode::FAILURE);
+            }
+            let keys = KeyDisplay::Shown;
+            let what = What::Sa;
+            let sas: Vec<report::Sa> = client::ask(socket, &Request::Show { what, keys })?;
+            print!("{}", *wireshark::table(&sas)?);
+        }
+        Subject::Sa { .. } => {
+            let sas: Vec<report::Sa> = client::ask(socket, &ask(What::Sa))?;
+            print(&sas, json, |sas| tables::sas(sas))?;
+        }
+        Subject::Device => {
+            let devices: Vec<report::Device> = client::ask(socket, &ask(What::Device))?;
+            print(&devices, json, |devices| tables::devices(devices))?;
+        }
+        Subject::Stats { all } => {
+            let stats: report::Stats = client::ask(socket, &ask(What::Stats))?;
+            let extent = if all {
+                tables::Extent::All
+            } else {
+                tables::Extent::Nonzero
+            };
+            print(&stats, json, |stats| tables::stats(stats, extent))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print<T: Serialize>(
+    report: &T,
+    json: bool,
+    table: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
+    if !json {
+        println!("{}", table(report).trim_end());
+    } else if std::io::stdout().is_terminal() {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        println!("{}", serde_json::to_string(report)?);
+    }
+    Ok(())
 }

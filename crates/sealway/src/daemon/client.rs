@@ -1,0 +1,89 @@
+//! The other end of the control socket.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::protocol::{Mistake, Reply, Request};
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nobody is there.
+    #[error(
+        "no daemon answers at {0}: start one with `sealway up FILE`, or name its socket with --control"
+    )]
+    NoDaemon(PathBuf),
+    /// The socket is another user's.
+    #[error("the socket {0} belongs to another user: run as root or as that user")]
+    NotAllowed(PathBuf),
+    /// The conversation broke off.
+    #[error("the daemon at {path} does not answer: {error}")]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        error: io::Error,
+    },
+    /// The daemon said no.
+    #[error("{message}")]
+    Refused {
+        /// Why, as a person reads it.
+        message: String,
+        /// Mistakes in a script; `message` shows them.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// Asks the daemon at `socket` for one thing and waits for the answer.
+///
+/// # Errors
+/// Why it was not done.
+pub fn ask<T: DeserializeOwned>(socket: &Path, request: &Request) -> Result<T, Error> {
+    let broken = |error| Error::Broken {
+        path: socket.to_owned(),
+        error,
+    };
+    let mut stream = connect(socket)?;
+    let mut line = Zeroizing::new(
+        serde_json::to_vec(request)
+            .map_err(io::Error::from)
+            .map_err(broken)?,
+    );
+    line.push(b'\n');
+    stream.write_all(&line).map_err(broken)?;
+    let mut answer = Zeroizing::new(String::new());
+    BufReader::new(stream)
+        .read_line(&mut answer)
+        .map_err(broken)?;
+    if answer.is_empty() {
+        return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    match serde_json::from_str(&answer)
+        .map_err(io::Error::from)
+        .map_err(broken)?
+    {
+        Reply::Ok { result } => serde_json::from_value(result)
+            .map_err(io::Error::from)
+            .map_err(broken),
+        Reply::Error { message, mistakes } => Err(Error::Refused { message, mistakes }),
+    }
+}
+
+fn connect(socket: &Path) -> Result<UnixStream, Error> {
+    UnixStream::connect(socket).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Error::NoDaemon(socket.to_owned())
+        }
+        io::ErrorKind::PermissionDenied => Error::NotAllowed(socket.to_owned()),
+        _ => Error::Broken {
+            path: socket.to_owned(),
+            error,
+        },
+    })
+}

@@ -1,0 +1,324 @@
+//! The file of `sealway up`, in TOML; `docs/configuration.md` is its manual.
+//!
+//! Read in two steps: [`file`] says what may stand there, this module what it means. Every mistake
+//! points at its place in the text.
+
+mod file;
+
+use std::fmt;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use sealway_core::DefaultAction;
+use sealway_setkey::{Colour, Diagnostic, Span};
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use crate::setkey::Source;
+
+/// What `sealway up` is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The protected side.
+    pub inside: Inside,
+    /// The unprotected side.
+    pub outside: Outside,
+    /// What to do with traffic that no policy speaks of.
+    pub default: DefaultAction,
+    /// Scripts in setkey's language, to be applied as one transaction.
+    pub scripts: Vec<Script>,
+    /// The control socket.
+    pub control: PathBuf,
+}
+
+/// The protected side: a TUN device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Its name.
+    pub device: String,
+    /// Its addresses.
+    pub addresses: Vec<Prefix>,
+    /// What the host is to send into it.
+    pub routes: Vec<Prefix>,
+    /// The largest packet, in octets; `None`: what fits the outside in most cases.
+    pub mtu: Option<u32>,
+}
+
+/// The unprotected side: sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Our addresses, at least one.
+    pub addresses: Vec<IpAddr>,
+    /// The port of UDP encapsulation; 0: the kernel chooses.
+    pub port: u16,
+    /// The device for BYPASS traffic.
+    pub clear: Option<String>,
+}
+
+/// An address and the length of its network's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// The address.
+    pub address: IpAddr,
+    /// 0 to 32, or 128.
+    pub length: u8,
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// A file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its path, seen from the current directory.
+    pub path: PathBuf,
+    /// Where the configuration names it.
+    span: Span,
+}
+
+/// Something is wrong with what was asked for. Shown as it is: the text underlined, what was
+/// expected.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Diagnosed(pub String);
+
+/// The control socket where the configuration names none.
+pub const CONTROL: &str = "/run/sealway/control.sock";
+
+/// UDP encapsulation (RFC 3948 §2).
+const PORT: u16 = 4500;
+/// The smallest MTU that IPv6 works over (RFC 8200 §5), and the largest that IP has.
+const MTU: std::ops::RangeInclusive<u32> = 1280..=65_535;
+
+impl Config {
+    /// Reads the configuration and the scripts that it names.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and column.
+    pub fn load(path: &Path, colour: Colour) -> Result<(Config, Vec<Source>), Diagnosed> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Diagnosed(format!("error: cannot read {name}: {error}\n")))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Config::parse(&text, directory)
+            .and_then(|config| {
+                let sources = config.scripts.iter().map(Script::read);
+                Ok((sources.collect::<Result<_, _>>()?, config))
+            })
+            .map(|(sources, config)| (config, sources))
+            .map_err(|diagnostic| Diagnosed(diagnostic.render(&name, &text, colour)))
+    }
+
+    /// Reads a configuration that stands in `directory`.
+    ///
+    /// # Errors
+    /// The first mistake.
+    pub fn parse(text: &str, directory: &Path) -> Result<Config, Box<Diagnostic>> {
+        let file = file::File::parse(text)?;
+        let control = file.daemon.control.as_ref();
+        let config = Config {
+            inside: inside(one(file.inside, "inside", text)?)?,
+            outside: outside(one(file.outside, "outside", text)?)?,
+            default: default(file.policy.default.as_ref())?,
+            scripts: scripts(&file.policy.setkey, directory),
+            control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
+        };
+        check(&file.daemon)?;
+        Ok(config)
+    }
+}
+
+impl Script {
+    fn read(&self) -> Result<Source, Box<Diagnostic>> {
+        let name = self.path.display().to_string();
+        match fs::read_to_string(&self.path).map(Zeroizing::new) {
+            Ok(text) => Ok(Source { name, text }),
+            Err(error) => Err(wrong(self.span, format!("cannot read {name}: {error}"))),
+        }
+    }
+}
+
+/// Lists from the start; one of each is what can be served.
+fn one<T>(list: Vec<Spanned<T>>, name: &str, text: &str) -> Result<T, Box<Diagnostic>> {
+    let mut list = list.into_iter();
+    match (list.next(), list.next()) {
+        (Some(only), None) => Ok(only.into_inner()),
+        (None, _) => Err(wrong(
+            Span::new(text.len(), text.len()),
+            format!("a section [[{name}]] is missing"),
+        )),
+        (Some(_), Some(second)) => {
+            let start = second.span().start;
+            let message = format!("a second [[{name}]]: this version serves one");
+            Err(refused(Span::new(start, start), message))
+        }
+    }
+}
+
+fn inside(inside: file::Inside) -> Result<Inside, Box<Diagnostic>> {
+    if let Some(namespace) = &inside.namespace {
+        return Err(not_yet(
+            namespace.span(),
+            "a namespace for the inside device",
+        ));
+    }
+    if let Some(mtu) = &inside.mtu
+        && !MTU.contains(mtu.get_ref())
+    {
+        let message = format!(
+            "an MTU of {}: expected {} to {}",
+            mtu.get_ref(),
+            MTU.start(),
+            MTU.end()
+        );
+        return Err(wrong(mtu.span().into(), message));
+    }
+    Ok(Inside {
+        device: device(inside.device)?,
+        addresses: prefixes(&inside.addresses, "an address such as 10.1.0.1/24")?,
+        routes: prefixes(&inside.routes, "a prefix such as 10.2.0.0/24")?,
+        mtu: inside.mtu.map(Spanned::into_inner),
+    })
+}
+
+fn outside(outside: file::Outside) -> Result<Outside, Box<Diagnostic>> {
+    let span = outside.addresses.span();
+    let addresses: Vec<IpAddr> = outside
+        .addresses
+        .into_inner()
+        .iter()
+        .map(unicast)
+        .collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        let message = "the outside has no address: name at least one of this host";
+        return Err(wrong(span.into(), message));
+    }
+    Ok(Outside {
+        addresses,
+        port: outside.port.unwrap_or(PORT),
+        clear: outside.clear.map(device).transpose()?,
+    })
+}
+
+/// A name that an interface can have: the kernel's rule.
+fn device(name: Spanned<String>) -> Result<String, Box<Diagnostic>> {
+    let span = name.span();
+    let name = name.into_inner();
+    let taken = |octet: u8| octet.is_ascii_graphic() && !b"/:%".contains(&octet);
+    let sound = (1..16).contains(&name.len()) && name.bytes().all(taken) && !name.starts_with("..");
+    if sound && name != "." {
+        return Ok(name);
+    }
+    let message = "no interface can have this name: expected 1 to 15 letters, digits or signs \
+                   without '/', ':', '%' and blanks";
+    Err(wrong(span.into(), message))
+}
+
+fn unicast(text: &Spanned<String>) -> Result<IpAddr, Box<Diagnostic>> {
+    let span: Span = text.span().into();
+    let address: IpAddr = text.get_ref().parse().map_err(|_| {
+        let message = format!("{:?} is no IP address", text.get_ref());
+        Box::new(
+            Diagnostic::new(span, message)
+                .label("expected an address such as 192.0.2.1")
+                .without_keys(),
+        )
+    })?;
+    if address.is_unspecified() || address.is_multicast() {
+        let message = format!("{address} cannot be an address of this host");
+        return Err(wrong(span, message));
+    }
+    Ok(address)
+}
+
+fn prefixes(list: &[Spanned<String>], expected: &str) -> Result<Vec<Prefix>, Box<Diagnostic>> {
+    let one = |text: &Spanned<String>| {
+        prefix(text.get_ref()).ok_or_else(|| {
+            let message = format!("{:?} is no address with a prefix length", text.get_ref());
+            let diagnostic = Diagnostic::new(text.span().into(), message);
+            Box::new(
+                diagnostic
+                    .label(format!("expected {expected}"))
+                    .without_keys(),
+            )
+        })
+    };
+    list.iter().map(one).collect()
+}
+
+/// `ADDRESS/LENGTH`, or an address alone.
+fn prefix(text: &str) -> Option<Prefix> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length.parse().ok()?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.unwrap_or(most);
+    (length <= most).then_some(Prefix { address, length })
+}
+
+fn default(name: Option<&Spanned<String>>) -> Result<DefaultAction, Box<Diagnostic>> {
+    let Some(name) = name else {
+        return Ok(DefaultAction::Discard);
+    };
+    match name.get_ref().as_str() {
+        "discard" => Ok(DefaultAction::Discard),
+        "bypass" => Ok(DefaultAction::Bypass),
+        other => {
+            let message = format!("{other:?} is no default");
+            let diagnostic = Diagnostic::new(name.span().into(), message);
+            let label = "expected \"discard\" or \"bypass\"";
+            Err(Box::new(diagnostic.label(label).without_keys()))
+        }
+    }
+}
+
+fn scripts(names: &[Spanned<String>], directory: &Path) -> Vec<Script> {
+    let script = |name: &Spanned<String>| Script {
+        path: directory.join(name.get_ref()),
+        span: name.span().into(),
+    };
+    names.iter().map(script).collect()
+}
+
+/// Keys of [daemon] that later versions will serve.
+fn check(daemon: &file::Daemon) -> Result<(), Box<Diagnostic>> {
+    if let Some(state) = &daemon.state {
+        return Err(not_yet(state.span(), "a state directory"));
+    }
+    if let Some(metrics) = &daemon.metrics {
+        return Err(not_yet(metrics.span(), "a metrics address"));
+    }
+    match &daemon.workers {
+        Some(workers) if !is_one(workers.get_ref()) => {
+            Err(not_yet(workers.span(), "more than one worker"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_one(workers: &toml::Value) -> bool {
+    workers.as_str() == Some("auto") || workers.as_integer() == Some(1)
+}
+
+fn wrong(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
+    Box::new(Diagnostic::new(span, message).without_keys())
+}
+
+fn refused(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
+    Box::new(Diagnostic::refused(span, message).without_keys())
+}
+
+fn not_yet(span: std::ops::Range<usize>, what: &str) -> Box<Diagnostic> {
+    let message = format!("{what} is not built yet: leave this key out");
+    refused(span.into(), message)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Clients of the control socket: one JSON object a line, in and out.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use sealway_io::poll::{PollFd, PollFlags};
+use zeroize::{Zeroize, Zeroizing};
+
+/// The most clients at a time; more wait in the kernel's queue.
+pub(super) const MOST: usize = 32;
+
+/// The longest request, in octets: a script of a million SAs.
+const LONGEST: usize = 512 << 20;
+
+/// Octets read at once.
+const CHUNK: usize = 64 << 10;
+
+/// One client. It is never waited for: what it has not read yet waits here.
+#[derive(Debug)]
+pub(super) struct Client {
+    stream: UnixStream,
+    /// Keys may stand in it.
+    received: Zeroizing<Vec<u8>>,
+    /// So far of what was received there is no end of a line.
+    searched: usize,
+    /// Keys may stand in it, if they were asked for.
+    unsent: Zeroizing<Vec<u8>>,
+    state: State,
+}
+
+/// What is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It may ask more.
+    Open,
+    /// It said all that it has to say.
+    Finished,
+    /// It is gone, or said what is no request.
+    Dead,
+}
+
+impl Client {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Client {
+            stream,
+            received: Zeroizing::default(),
+            searched: 0,
+            unsent: Zeroizing::default(),
+            state: State::Open,
+        }
+    }
+
+    /// What to wait for: its next request only once it has read the last answer.
+    pub(super) fn interest(&self) -> PollFd<'_> {
+        let flags = if self.unsent.is_empty() {
+            PollFlags::POLLIN
+        } else {
+            PollFlags::POLLOUT
+        };
+        PollFd::new(self.stream.as_fd(), flags)
+    }
+
+    /// Whether it can be forgotten.
+    pub(super) fn is_done(&self) -> bool {
+        match self.state {
+            State::Open => false,
+            State::Finished => self.unsent.is_empty(),
+            State::Dead => true,
+        }
+    }
+
+    /// Reads what came, answers whole requests, sends what can be sent.
+    pub(super) fn serve(&mut self, mut answer: impl FnMut(&[u8]) -> Vec<u8>) {
+        if self.unsent.is_empty() {
+            self.receive();
+        }
+        let mut start = 0;
+        while let Some(end) = self.line_end() {
+            let request = &self.received[start..end];
+            if !request.trim_ascii().is_empty() {
+                self.unsent.extend_from_slice(&answer(request));
+                self.unsent.push(b'\n');
+            }
+            start = end + 1;
+            self.searched = start;
+        }
+        take_front(&mut self.received, start);
+        self.searched = self.received.len();
+        self.send();
+    }
+
+    fn line_end(&self) -> Option<usize> {
+        let found = self.received[self.searched..]
+            .iter()
+            .position(|octet| *octet == b'\n');
+        found.map(|place| self.searched + place)
+    }
+
+    fn receive(&mut self) {
+        let mut chunk = [0; CHUNK];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    self.state = State::Finished;
+                    return;
+                }
+                Ok(octets) => self.received.extend_from_slice(&chunk[..octets]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.state = State::Dead;
+                    return;
+                }
+            }
+            if self.received.len() > LONGEST {
+                self.state = State::Dead;
+                return;
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[sent..]) {
+                Ok(octets) => sent += octets,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.state = State::Dead;
+                    return;
+                }
+            }
+        }
+        take_front(&mut self.unsent, sent);
+    }
+}
+
+/// Forgets the first octets, and leaves none of them behind.
+fn take_front(octets: &mut Vec<u8>, count: usize) {
+    let rest = octets.len() - count;
+    octets.copy_within(count.., 0);
+    octets[rest..].zeroize();
+    octets.truncate(rest);
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,242 @@
+//! The control thread: the control socket, signals, the network's changes, what the worker tells.
+//! It alone changes policies and SAs.
+
+mod clients;
+mod report;
+mod socket;
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::bail;
+use sealway_core::path::LocalAddresses;
+use sealway_core::{Command, Control};
+use sealway_io::poll;
+use sealway_io::readiness::Wake;
+use sealway_setkey::{Colour, Keys};
+
+use super::network::{Network, Picture};
+use super::protocol::{KeyDisplay, Reply, Request, Script, What};
+use super::worker::{self, Event, Snapshot};
+use crate::setkey::{self, Source};
+use crate::show;
+use clients::Client;
+pub(super) use socket::Socket;
+
+/// How long the worker may take to publish its counters.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Everything that the control thread owns.
+pub(super) struct Daemon {
+    pub(super) control: Control,
+    pub(super) socket: Socket,
+    pub(super) network: Network,
+    /// The network as it was applied last.
+    pub(super) picture: Picture,
+    /// The addresses of the outside.
+    pub(super) outside: Vec<IpAddr>,
+    /// What `show device` tells.
+    pub(super) devices: Vec<show::report::Device>,
+    pub(super) worker: WorkerHandle,
+    /// Readable once a signal says to end.
+    pub(super) signals: UnixStream,
+}
+
+/// A running worker.
+pub(super) struct WorkerHandle {
+    pub(super) thread: JoinHandle<()>,
+    pub(super) requests: Sender<worker::Request>,
+    /// Wakes the worker.
+    pub(super) wake: Arc<Wake>,
+    pub(super) events: Receiver<Event>,
+    /// Wakes control.
+    pub(super) wake_control: Arc<Wake>,
+    pub(super) board: Arc<Mutex<Snapshot>>,
+}
+
+/// What is ready.
+#[derive(Default)]
+struct Ready {
+    signal: bool,
+    worker: bool,
+    network: bool,
+    connection: bool,
+    clients: Vec<bool>,
+}
+
+impl Daemon {
+    /// Serves until a signal says to end.
+    ///
+    /// # Errors
+    /// What made it end early.
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        let outcome = self.serve();
+        self.worker.ask(worker::Request::Stop);
+        let joined = self.worker.thread.join();
+        outcome?;
+        if joined.is_err() {
+            bail!("the worker panicked: this is an error of Sealway's, please report it");
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) -> anyhow::Result<()> {
+        let mut clients: Vec<Client> = Vec::new();
+        loop {
+            let ready = self.wait(&clients)?;
+            if ready.signal {
+                return Ok(());
+            }
+            if ready.worker {
+                self.hear_worker()?;
+            }
+            if ready.network {
+                self.follow_network();
+            }
+            for (client, ready) in clients.iter_mut().zip(ready.clients) {
+                if ready {
+                    client.serve(|request| self.answer(request));
+                }
+            }
+            clients.retain(|client| !client.is_done());
+            if ready.connection {
+                clients.extend(self.socket.accept().map(Client::new));
+            }
+        }
+    }
+
+    fn wait(&self, clients: &[Client]) -> anyhow::Result<Ready> {
+        let mut fds = vec![
+            poll::readable(self.signals.as_fd()),
+            poll::readable(self.worker.wake_control.as_fd()),
+            poll::readable(self.network.as_fd()),
+        ];
+        let fixed = fds.len();
+        fds.extend(clients.iter().map(Client::interest));
+        if clients.len() < clients::MOST {
+            fds.push(poll::readable(self.socket.as_fd()));
+        }
+        poll::wait(&mut fds, None)?;
+        let is_ready = |place: usize| fds.get(place).is_some_and(poll::is_ready);
+        Ok(Ready {
+            signal: is_ready(0),
+            worker: is_ready(1),
+            network: is_ready(2),
+            connection: is_ready(fixed + clients.len()),
+            clients: (fixed..fixed + clients.len()).map(is_ready).collect(),
+        })
+    }
+
+    fn hear_worker(&mut self) -> anyhow::Result<()> {
+        self.worker.wake_control.clear();
+        loop {
+            match self.worker.events.try_recv() {
+                Ok(Event::TooBig { destination, mtu }) => {
+                    self.change(Command::LearnPathMtu { destination, mtu });
+                }
+                Ok(Event::Failed(what)) => tracing::warn!("{what}"),
+                Ok(Event::Gone(device)) => bail!("the device {device} was removed"),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => bail!("the worker has ended"),
+            }
+        }
+    }
+
+    fn follow_network(&mut self) {
+        let seen = match self.network.has_changed() {
+            Ok(false) => return,
+            Ok(true) => self.network.picture(&self.outside),
+            Err(error) => Err(error),
+        };
+        match seen {
+            Ok(picture) if picture == self.picture => {}
+            Ok(picture) => self.apply_picture(picture),
+            Err(error) => tracing::warn!("the network's changes cannot be followed: {error}"),
+        }
+    }
+
+    fn apply_picture(&mut self, picture: Picture) {
+        if picture.mtu != self.picture.mtu {
+            self.change(Command::SetLinkMtu(picture.mtu));
+        }
+        if picture.local != self.picture.local {
+            let local = LocalAddresses::new(picture.local.clone());
+            self.change(Command::SetLocalAddresses(local));
+        }
+        let interfaces = picture.interfaces.clone();
+        self.worker.ask(worker::Request::Interfaces(interfaces));
+        picture.complain();
+        self.picture = picture;
+    }
+
+    /// A change that cannot be refused.
+    fn change(&mut self, command: Command) {
+        if let Err(refused) = self.control.apply(vec![command]) {
+            tracing::error!("{refused}");
+        }
+    }
+
+    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
+        let reply = match serde_json::from_slice(request) {
+            Ok(Request::Apply(script)) => self.apply(script),
+            Ok(Request::Show { what, keys }) => self.show(what, keys),
+            Err(error) => Reply::error(format!("this is no request: {error}")),
+        };
+        serde_json::to_vec(&reply).unwrap_or_default()
+    }
+
+    fn apply(&mut self, script: Script) -> Reply {
+        let keys = match script.keys {
+            KeyDisplay::Masked => Keys::Masked,
+            KeyDisplay::Shown => Keys::Shown,
+        };
+        let source = Source {
+            name: script.name,
+            text: script.text,
+        };
+        let sources = [source];
+        match setkey::apply(&mut self.control, &sources, keys) {
+            Ok(output) => Reply::ok(output),
+            Err(mistakes) => Reply::Error {
+                message: mistakes.render(&sources, Colour::Never),
+                mistakes: mistakes.places(&sources),
+            },
+        }
+    }
+
+    fn show(&self, what: What, keys: KeyDisplay) -> Reply {
+        let tables = self.control.tables();
+        match what {
+            What::Policy => Reply::ok(report::policies(&tables)),
+            What::Sa => Reply::ok(report::sas(&tables, keys)),
+            What::Device => Reply::ok(&self.devices),
+            What::Stats => Reply::ok(report::stats(&self.worker.counters())),
+        }
+    }
+}
+
+impl WorkerHandle {
+    pub(super) fn ask(&self, request: worker::Request) {
+        // A worker that has ended is noticed elsewhere.
+        let _ = self.requests.send(request);
+        self.wake.wake();
+    }
+
+    /// The counters as they are; if the worker does not answer, as they were last published.
+    fn counters(&self) -> Snapshot {
+        let (done, published) = mpsc::channel();
+        self.ask(worker::Request::Publish(done));
+        if published.recv_timeout(PATIENCE).is_err() {
+            tracing::warn!("the worker does not answer; its counters are old");
+        }
+        self.board
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

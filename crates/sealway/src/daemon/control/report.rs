@@ -1,0 +1,146 @@
+//! From the engine's state to what `show` shows.
+
+use sealway_core::sad::Sa;
+use sealway_core::selector::{Selector, Upper};
+use sealway_core::spd::{Action, Policy};
+use sealway_core::{DropReason, Tables};
+use sealway_crypto::{SecretKey, Sequence};
+use zeroize::Zeroizing;
+
+use crate::daemon::protocol::KeyDisplay;
+use crate::daemon::worker::{Failure, Snapshot};
+use crate::setkey::{Written, priority_of};
+use crate::show::report;
+
+pub(super) fn sas(tables: &Tables, keys: KeyDisplay) -> Vec<report::Sa> {
+    tables.sad.iter().map(|one| sa(one, keys)).collect()
+}
+
+pub(super) fn policies(tables: &Tables) -> Vec<report::Policy> {
+    tables.spd.iter().map(|one| policy(one)).collect()
+}
+
+fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
+    let config = &sa.config;
+    report::Sa {
+        source: config.source,
+        destination: config.id.destination,
+        protocol: config.id.protocol.to_string(),
+        spi: config.id.spi.value(),
+        mode: config.mode.to_string(),
+        suite: config.suite.to_string(),
+        packets: sa.runtime.packets(),
+        bytes: sa.runtime.octets(),
+        sequence: sa.runtime.next_sequence(),
+        reqid: config.reqid,
+        replay_window: config.sequence.window.map_or(0, |window| window.packets()),
+        esn: config.sequence.form == Sequence::Extended,
+        encapsulation: config.encapsulation.map(|udp| report::Encapsulation {
+            source: udp.source,
+            destination: udp.destination,
+        }),
+        selector: config.selector.as_ref().map(selector),
+        keys: match keys {
+            KeyDisplay::Masked => None,
+            KeyDisplay::Shown => Some(report::Keys {
+                encryption: hex(&config.encryption_key),
+                authentication: hex(&config.authentication_key),
+            }),
+        },
+    }
+}
+
+fn hex(key: &SecretKey) -> Zeroizing<String> {
+    use std::fmt::Write as _;
+    let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
+    for octet in key.expose() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+fn policy(policy: &Policy) -> report::Policy {
+    let config = &policy.config;
+    let (action, templates) = match &config.action {
+        Action::Protect(templates) => ("protect", templates.as_slice()),
+        Action::Bypass => ("bypass", [].as_slice()),
+        Action::Discard => ("discard", [].as_slice()),
+    };
+    report::Policy {
+        id: policy.id.0,
+        direction: config.direction.to_string(),
+        selector: selector(&config.selector),
+        priority: priority_of(config),
+        action: action.into(),
+        templates: templates.iter().map(ToString::to_string).collect(),
+        packets: policy.packets(),
+    }
+}
+
+fn selector(selector: &Selector) -> report::Selector {
+    let bounds = |words: &std::ops::RangeInclusive<u16>| match (*words.start(), *words.end()) {
+        (0, u16::MAX) => None,
+        bounds => Some(bounds),
+    };
+    let (protocol, first, second) = match selector.upper() {
+        Upper::Any => (None, None, None),
+        Upper::Protocol(protocol) => (Some(*protocol), None, None),
+        Upper::Words {
+            protocol,
+            first,
+            second,
+        } => (Some(*protocol), bounds(first), bounds(second)),
+    };
+    report::Selector {
+        source: selector.source().to_string(),
+        destination: selector.destination().to_string(),
+        protocol,
+        first,
+        second,
+        text: Written(selector).to_string(),
+    }
+}
+
+/// What the worker drops itself, as `loop`, counts as received and dropped.
+pub(super) fn stats(snapshot: &Snapshot) -> report::Stats {
+    let Snapshot {
+        engine,
+        worker,
+        outside,
+    } = snapshot;
+    let drops = DropReason::ALL.iter().map(|reason| {
+        let own = match reason {
+            DropReason::Loop => worker.loops,
+            _ => 0,
+        };
+        (reason.name().to_owned(), engine.dropped(*reason) + own)
+    });
+    let failures = Failure::ALL
+        .iter()
+        .zip(worker.failures)
+        .map(|(failure, count)| (failure.name(), count));
+    let devices = failures.chain([
+        ("keepalives", worker.keepalives),
+        ("non_esp", worker.non_esp),
+        ("outside_foreign", outside.foreign),
+        ("outside_malformed", outside.malformed),
+        ("outside_truncated", outside.truncated),
+        ("pool_empty", worker.pool_empty),
+    ]);
+    report::Stats {
+        received_inside: engine.received_inside + worker.loops,
+        received_outside: engine.received_outside,
+        originated: engine.originated,
+        sent: engine.sent,
+        delivered: engine.delivered,
+        dropped: engine.dropped_in_all() + worker.loops,
+        held: engine.held,
+        pending: engine.pending,
+        consumed: engine.consumed,
+        drops: drops.collect(),
+        devices: devices
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect(),
+    }
+}

@@ -1,0 +1,145 @@
+//! Opening the devices that the configuration names.
+
+use anyhow::Context;
+use sealway_io::clear::Clear;
+use sealway_io::netlink::{Address, Netlink, Route, State};
+use sealway_io::outside::{self, Outside};
+use sealway_io::sysctl;
+use sealway_io::tun::Tun;
+use sealway_packet::Pool;
+
+use super::config::{Config, Inside, Prefix};
+use super::worker::Devices;
+use crate::show::report;
+
+/// Octets that a packet grows by in most cases: an outer IPv4 or IPv6 header, UDP, ESP, IV,
+/// padding, ICV. A packet that grows more is answered with too-big, or fragmented.
+const OVERHEAD: u32 = 100;
+/// The smallest MTU that IPv6 works over (RFC 8200 §5).
+const LEAST_MTU: u32 = 1280;
+
+/// Octets that the sockets' buffers should hold.
+const BUFFER: usize = 4 << 20;
+
+/// Buffers of each size. A packet's buffer is back before the next packet is read; each reader
+/// holds one of each while it waits.
+const BUFFERS: usize = 8;
+
+/// Opens all devices in the calling thread's namespace; `link_mtu` is the outside's. They vanish
+/// when dropped.
+pub(super) fn open(
+    config: &Config,
+    netlink: &mut Netlink,
+    link_mtu: u16,
+) -> anyhow::Result<Devices> {
+    // The outside first: a port in use should not make a device flicker.
+    let outside = Outside::open(&outside::Config {
+        addresses: config.outside.addresses.clone(),
+        port: config.outside.port,
+        buffer: BUFFER,
+    })?;
+    Ok(Devices {
+        inside: inside(&config.inside, netlink, link_mtu)?,
+        clear: match &config.outside.clear {
+            Some(name) => Some(clear(name, netlink, link_mtu)?),
+            None => None,
+        },
+        outside,
+        pool: Pool::new(BUFFERS, BUFFERS),
+    })
+}
+
+/// What `show device` tells of them.
+pub(super) fn report(
+    config: &Config,
+    devices: &Devices,
+    netlink: &mut Netlink,
+) -> anyhow::Result<Vec<report::Device>> {
+    let mut interface = |role: &str, tun: &Tun| -> anyhow::Result<report::Device> {
+        Ok(report::Device {
+            role: role.into(),
+            name: Some(tun.name().into()),
+            mtu: Some(netlink.link_by_index(tun.index())?.mtu),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            port: None,
+        })
+    };
+    let mut inside = interface("inside", &devices.inside)?;
+    inside.addresses = config
+        .inside
+        .addresses
+        .iter()
+        .map(Prefix::to_string)
+        .collect();
+    inside.routes = config.inside.routes.iter().map(Prefix::to_string).collect();
+    let clear = devices
+        .clear
+        .as_ref()
+        .map(|clear| interface("clear", clear.tun()));
+    let outside = report::Device {
+        role: "outside".into(),
+        name: None,
+        mtu: None,
+        addresses: config
+            .outside
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        routes: Vec::new(),
+        port: Some(devices.outside.port()),
+    };
+    Ok([inside, outside]
+        .into_iter()
+        .chain(clear.transpose()?)
+        .collect())
+}
+
+fn inside(config: &Inside, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<Tun> {
+    let tun = Tun::open(&config.device)?;
+    let fitting = u32::from(link_mtu).saturating_sub(OVERHEAD).max(LEAST_MTU);
+    netlink.set_mtu(tun.index(), config.mtu.unwrap_or(fitting))?;
+    for prefix in &config.addresses {
+        netlink
+            .add_address(&Address {
+                interface: tun.index(),
+                address: prefix.address,
+                prefix_length: prefix.length,
+            })
+            .with_context(|| format!("the device {} cannot have {prefix}", config.device))?;
+    }
+    netlink.set_state(tun.index(), State::Up)?;
+    for prefix in &config.routes {
+        netlink
+            .add_route(&Route {
+                destination: prefix.address,
+                prefix_length: prefix.length,
+                via: None,
+                interface: Some(tun.index()),
+                source: None,
+                metric: None,
+            })
+            .with_context(|| format!("{prefix} cannot be routed to {}", config.device))?;
+    }
+    Ok(tun)
+}
+
+/// The host routes on what comes out of the clear device, whoever sent it: its own packets too,
+/// which it would otherwise take for forged.
+fn clear(name: &str, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<Clear> {
+    let clear = Clear::open(name)?;
+    let index = clear.tun().index();
+    netlink.set_mtu(index, u32::from(link_mtu).max(LEAST_MTU))?;
+    netlink.set_state(index, State::Up)?;
+    for (switch, value) in [
+        ("accept_local", "1"),
+        ("rp_filter", "0"),
+        ("forwarding", "1"),
+    ] {
+        if let Err(error) = sysctl::set(&format!("ipv4/conf/{name}/{switch}"), value) {
+            tracing::warn!("clear traffic may not pass: {error}");
+        }
+    }
+    Ok(clear)
+}

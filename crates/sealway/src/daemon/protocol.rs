@@ -1,0 +1,122 @@
+//! What is said over the control socket: one JSON object a line. `docs/control.md` is its manual.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// Apply a script in setkey's language.
+    Apply(Script),
+    /// Say how things stand.
+    Show {
+        /// About what.
+        what: What,
+        /// With keys; only SAs have any.
+        #[serde(default)]
+        keys: KeyDisplay,
+    },
+}
+
+/// A script in setkey's language.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The text.
+    pub text: Zeroizing<String>,
+    /// What messages call it.
+    #[serde(default = "unnamed")]
+    pub name: String,
+    /// Whether its questions are answered with keys.
+    #[serde(default)]
+    pub keys: KeyDisplay,
+}
+
+/// What [`Request::Show`] can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// Policies.
+    Policy,
+    /// SAs.
+    Sa,
+    /// Devices.
+    Device,
+    /// Counters.
+    Stats,
+}
+
+/// Whether keys are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyDisplay {
+    /// As stars, or not at all.
+    #[default]
+    Masked,
+    /// As they are.
+    Shown,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Reply {
+    /// It was done.
+    Ok {
+        /// What [`Request::Show`] asked for; what the questions of a script print.
+        result: serde_json::Value,
+    },
+    /// It was not done, and nothing of it was.
+    Error {
+        /// Why, as a person reads it.
+        message: String,
+        /// Mistakes in a script.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// A mistake in a script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The script.
+    pub name: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters from 1.
+    pub column: usize,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Reply {
+    /// That something was done.
+    pub fn ok(result: impl Serialize) -> Reply {
+        match serde_json::to_value(result) {
+            Ok(result) => Reply::Ok { result },
+            Err(error) => Reply::error(format!("the answer cannot be written as JSON: {error}")),
+        }
+    }
+
+    /// That it was not.
+    pub fn error(message: impl Into<String>) -> Reply {
+        Reply::Error {
+            message: message.into(),
+            mistakes: Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The text may hold keys.
+        f.debug_struct("Script")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn unnamed() -> String {
+    "request".into()
+}

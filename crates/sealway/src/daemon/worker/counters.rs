@@ -1,0 +1,92 @@
+//! What a worker counts itself, beside its datapath.
+
+use sealway_core::Stats;
+use sealway_io::SendError;
+use sealway_io::outside;
+
+/// What the devices of a worker could not do, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::daemon) enum Failure {
+    TooBig,
+    Unreachable,
+    Full,
+    Refused,
+    NotOurs,
+    Unsupported,
+    Send,
+    Deliver,
+    Read,
+}
+
+impl Failure {
+    pub(in crate::daemon) const ALL: [Failure; 9] = [
+        Failure::TooBig,
+        Failure::Unreachable,
+        Failure::Full,
+        Failure::Refused,
+        Failure::NotOurs,
+        Failure::Unsupported,
+        Failure::Send,
+        Failure::Deliver,
+        Failure::Read,
+    ];
+
+    pub(super) fn of(error: &SendError) -> Failure {
+        match error {
+            SendError::TooBig { .. } => Failure::TooBig,
+            SendError::Unreachable => Failure::Unreachable,
+            SendError::Full => Failure::Full,
+            SendError::Refused => Failure::Refused,
+            SendError::NotOurs => Failure::NotOurs,
+            SendError::Unsupported(_) => Failure::Unsupported,
+            // The enum may grow.
+            _ => Failure::Send,
+        }
+    }
+
+    /// The counter's name.
+    pub(in crate::daemon) const fn name(self) -> &'static str {
+        match self {
+            Failure::TooBig => "send_too_big",
+            Failure::Unreachable => "send_unreachable",
+            Failure::Full => "send_full",
+            Failure::Refused => "send_refused",
+            Failure::NotOurs => "send_not_ours",
+            Failure::Unsupported => "send_unsupported",
+            Failure::Send => "send_failed",
+            Failure::Deliver => "deliver_failed",
+            Failure::Read => "read_failed",
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Failure::Deliver => "a packet could not be delivered to the inside device",
+            Failure::Read => "a device could not be read",
+            _ => "a packet could not leave",
+        }
+    }
+}
+
+/// A worker's own counters.
+#[derive(Clone, Debug, Default)]
+pub(in crate::daemon) struct Counters {
+    /// Packets from the inside that were our own outside traffic.
+    pub(in crate::daemon) loops: u64,
+    /// Times that no buffer was free and nothing was read.
+    pub(in crate::daemon) pool_empty: u64,
+    /// NAT keepalives (RFC 3948 §2.3).
+    pub(in crate::daemon) keepalives: u64,
+    /// Datagrams for a key manager (RFC 3948 §2.2).
+    pub(in crate::daemon) non_esp: u64,
+    /// By [`Failure`].
+    pub(in crate::daemon) failures: [u64; Failure::ALL.len()],
+}
+
+/// All counters of a worker at one moment.
+#[derive(Clone, Debug, Default)]
+pub(in crate::daemon) struct Snapshot {
+    pub(in crate::daemon) engine: Stats,
+    pub(in crate::daemon) worker: Counters,
+    pub(in crate::daemon) outside: outside::Counters,
+}

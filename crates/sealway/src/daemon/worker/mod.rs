@@ -1,0 +1,335 @@
+//! The worker: one thread that moves packets between the devices and the engine. It owns its
+//! datapath, its devices and its counters, and learns of everything else by [`Request`].
+
+mod counters;
+mod own;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use sealway_core::{Datapath, Time, Verdict};
+use sealway_io::SendError;
+use sealway_io::clear::Clear;
+use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
+use sealway_io::poll;
+use sealway_io::readiness::Wake;
+use sealway_io::tun::Tun;
+use sealway_packet::{Packet, Pool};
+
+use crate::adaptor::{self, Exits};
+
+pub(super) use counters::{Counters, Failure, Snapshot};
+use own::Own;
+
+/// The most packets read from one descriptor before the others have their turn.
+const BATCH: usize = sealway_io::outside::BATCH;
+/// How often the counters are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// How often a kind of failure is told.
+const TELL: Duration = Duration::from_secs(10);
+
+/// What control asks of the worker; it is woken for each.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Publish the counters at once and say so.
+    Publish(Sender<()>),
+    /// The interface that each of our addresses belongs to, sorted.
+    Interfaces(Vec<(IpAddr, u32)>),
+    /// End.
+    Stop,
+}
+
+/// What the worker tells control.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A packet was larger than the link takes.
+    TooBig {
+        /// The outer destination.
+        destination: IpAddr,
+        /// What the link takes, in octets of the IP packet.
+        mtu: u16,
+    },
+    /// A device is gone.
+    Gone(String),
+    /// A kind of failure, told once in a while.
+    Failed(String),
+}
+
+/// The devices of a worker and the buffers that they fill.
+#[derive(Debug)]
+pub(super) struct Devices {
+    pub(super) inside: Tun,
+    pub(super) outside: Outside,
+    pub(super) clear: Option<Clear>,
+    pub(super) pool: Pool,
+}
+
+/// The ways between a worker and control.
+pub(super) struct Ways {
+    pub(super) requests: Receiver<Request>,
+    /// Wakes the worker.
+    pub(super) wake: Arc<Wake>,
+    pub(super) events: SyncSender<Event>,
+    /// Wakes control.
+    pub(super) wake_control: Arc<Wake>,
+    /// Where the counters are published.
+    pub(super) board: Arc<Mutex<Snapshot>>,
+}
+
+/// What can be read from.
+#[derive(Clone, Copy)]
+enum Source {
+    Inside,
+    Clear,
+    Outside(Inlet),
+}
+
+/// Whether to go on.
+enum Next {
+    Continue,
+    Stop,
+}
+
+/// Moves packets until it is told to stop. `addresses` are those of the outside.
+pub(super) fn run(datapath: Datapath, devices: &Devices, addresses: &[IpAddr], ways: Ways) {
+    let mut sources = vec![Source::Inside];
+    let wake = Arc::clone(&ways.wake);
+    let mut fds = vec![
+        poll::readable(wake.as_fd()),
+        poll::readable(devices.inside.as_fd()),
+    ];
+    if let Some(clear) = &devices.clear {
+        sources.push(Source::Clear);
+        fds.push(poll::readable(clear.as_fd()));
+    }
+    for (inlet, fd) in devices.outside.inlets() {
+        sources.push(Source::Outside(inlet));
+        fds.push(poll::readable(fd));
+    }
+    let mut worker = Worker {
+        datapath,
+        devices,
+        own: Own::new(addresses, devices.outside.port()),
+        interfaces: Vec::new(),
+        counters: Counters::default(),
+        told: [None; Failure::ALL.len()],
+        now: Duration::ZERO,
+        ways,
+    };
+    let start = Instant::now();
+    let mut published = Duration::ZERO;
+    loop {
+        if let Err(error) = poll::wait(&mut fds, Some(PUBLISH)) {
+            worker.fail(Failure::Read, &error);
+        }
+        worker.now = start.elapsed();
+        let (woken, readable) = fds.split_at(1);
+        if woken.iter().any(poll::is_ready)
+            && let Next::Stop = worker.requests()
+        {
+            break;
+        }
+        worker.datapath.begin(Time::since_start(worker.now));
+        let ready = readable
+            .iter()
+            .zip(&sources)
+            .filter(|(fd, _)| poll::is_ready(fd));
+        for (_, source) in ready {
+            worker.read(*source);
+        }
+        if worker.now.saturating_sub(published) >= PUBLISH {
+            published = worker.now;
+            worker.publish();
+        }
+    }
+    worker.publish();
+}
+
+struct Worker<'d> {
+    datapath: Datapath,
+    devices: &'d Devices,
+    own: Own,
+    interfaces: Vec<(IpAddr, u32)>,
+    counters: Counters,
+    /// When each kind of failure was told last.
+    told: [Option<Duration>; Failure::ALL.len()],
+    /// Since the start; read once per batch.
+    now: Duration,
+    ways: Ways,
+}
+
+impl Worker<'_> {
+    fn requests(&mut self) -> Next {
+        self.ways.wake.clear();
+        while let Ok(request) = self.ways.requests.try_recv() {
+            match request {
+                Request::Publish(done) => {
+                    self.publish();
+                    // Who asked may have lost patience.
+                    let _ = done.send(());
+                }
+                Request::Interfaces(interfaces) => self.interfaces = interfaces,
+                Request::Stop => return Next::Stop,
+            }
+        }
+        Next::Continue
+    }
+
+    fn publish(&self) {
+        let snapshot = Snapshot {
+            engine: self.datapath.stats().clone(),
+            worker: self.counters.clone(),
+            outside: self.devices.outside.counters(),
+        };
+        *self
+            .ways
+            .board
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// One batch.
+    fn read(&mut self, source: Source) {
+        let devices = self.devices;
+        match source {
+            Source::Inside => self.read_inside(),
+            Source::Clear => self.read_clear(),
+            Source::Outside(inlet) => {
+                let stop = devices
+                    .outside
+                    .receive(inlet, &devices.pool, &mut |received| self.arrived(received));
+                match stop {
+                    Ok(Stop::Drained | Stop::Budget) => {}
+                    Ok(Stop::PoolEmpty) => self.counters.pool_empty += 1,
+                    Err(error) => self.fail(Failure::Read, &error),
+                }
+            }
+        }
+        while let Some(made) = self.datapath.poll_originated() {
+            self.deliver(made);
+        }
+    }
+
+    fn read_inside(&mut self) {
+        for _ in 0..BATCH {
+            match self.devices.inside.read(&self.devices.pool) {
+                Ok(Some(packet)) => self.leave(packet),
+                Ok(None) => break,
+                Err(error) => return self.unreadable(&self.devices.inside, &error),
+            }
+        }
+    }
+
+    fn read_clear(&mut self) {
+        let Some(clear) = &self.devices.clear else {
+            return;
+        };
+        for _ in 0..BATCH {
+            match clear.read(&self.devices.pool) {
+                Ok(Some(packet)) => {
+                    let verdict = self.datapath.input(packet);
+                    self.carry_out(verdict);
+                }
+                Ok(None) => break,
+                Err(error) => return self.unreadable(clear.tun(), &error),
+            }
+        }
+    }
+
+    #[inline]
+    fn leave(&mut self, packet: Packet<()>) {
+        if self.own.sent(packet.train.packet()) {
+            self.counters.loops += 1;
+            return;
+        }
+        let verdict = self.datapath.output(packet);
+        self.carry_out(verdict);
+    }
+
+    #[inline]
+    fn arrived(&mut self, received: Received) {
+        match received {
+            Received::Packet(packet) => {
+                let verdict = self.datapath.input(packet);
+                self.carry_out(verdict);
+            }
+            Received::Datagram { kind, .. } => match kind {
+                UdpKind::Keepalive => self.counters.keepalives += 1,
+                UdpKind::NonEsp | UdpKind::Esp => self.counters.non_esp += 1,
+            },
+        }
+    }
+
+    #[inline]
+    fn carry_out(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Sent(transmit) => {
+                let exits = Exits {
+                    outside: &self.devices.outside,
+                    clear: self.devices.clear.as_ref(),
+                    interfaces: &self.interfaces,
+                };
+                if let Err((destination, error)) = adaptor::transmit(transmit, &exits) {
+                    self.not_sent(destination, &error);
+                }
+            }
+            Verdict::Delivered(admitted) => self.deliver(admitted),
+            // The engine has counted it.
+            Verdict::Dropped(_) | Verdict::Held | Verdict::Pending | Verdict::Consumed => {}
+        }
+    }
+
+    #[inline]
+    fn deliver(&mut self, admitted: sealway_core::Admitted) {
+        if let Err(error) = adaptor::deliver(admitted, &self.devices.inside) {
+            self.fail(Failure::Deliver, &error);
+        }
+    }
+
+    /// Nothing is originated for a packet that was too big: the next one like it gets its answer
+    /// from the engine, which then knows the path.
+    #[cold]
+    fn not_sent(&mut self, destination: Option<IpAddr>, error: &SendError) {
+        let failure = Failure::of(error);
+        if let (SendError::TooBig { mtu: Some(mtu) }, Some(destination)) = (error, destination) {
+            self.counters.failures[failure as usize] += 1;
+            let mtu = u16::try_from(*mtu).unwrap_or(u16::MAX);
+            return self.tell(Event::TooBig { destination, mtu });
+        }
+        self.fail(failure, error);
+    }
+
+    #[cold]
+    fn unreadable(&mut self, device: &Tun, error: &io::Error) {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            self.counters.pool_empty += 1;
+            return;
+        }
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EIO | Errno::EBADFD) => self.tell(Event::Gone(device.name().to_owned())),
+            _ => self.fail(Failure::Read, error),
+        }
+    }
+
+    /// Counts a failure, and tells of it if none of its kind was told for a while.
+    #[cold]
+    fn fail(&mut self, failure: Failure, error: &dyn std::error::Error) {
+        self.counters.failures[failure as usize] += 1;
+        let told = &mut self.told[failure as usize];
+        if told.is_none_or(|told| self.now.saturating_sub(told) >= TELL) {
+            *told = Some(self.now);
+            self.tell(Event::Failed(format!("{}: {error}", failure.words())));
+        }
+    }
+
+    /// If control has fallen behind, it is not told.
+    fn tell(&self, event: Event) {
+        let _ = self.ways.events.try_send(event);
+        self.ways.wake_control.wake();
+    }
+}

@@ -1,0 +1,140 @@
+//! Scripts on their way into the engine: several texts, one transaction.
+
+use std::fmt;
+
+use sealway_core::{Control, Tables};
+use sealway_setkey::{Colour, Diagnostic, Keys, parse};
+use zeroize::Zeroizing;
+
+use super::dump;
+use super::translate::{Question, Translation, Translator};
+use crate::daemon::protocol;
+
+/// A text in setkey's language and where it came from.
+#[derive(Clone)]
+pub struct Source {
+    /// What messages call it: a path, or `stdin`.
+    pub name: String,
+    /// The text, in which keys may stand.
+    pub text: Zeroizing<String>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that is wrong with a transaction; nothing of it was applied.
+#[derive(Debug)]
+pub struct Mistakes(Vec<Mistake>);
+
+/// One mistake and the text it stands in.
+#[derive(Debug)]
+struct Mistake {
+    source: usize,
+    diagnostic: Diagnostic,
+}
+
+/// Applies all of the texts, in their order, as one transaction; the answer is what their questions
+/// (`get`, `dump`, `spddump`) print. Questions before the first change are answered from what was
+/// before, all others from what is afterwards.
+///
+/// # Errors
+/// Every mistake that was found. Nothing was applied.
+pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<String, Mistakes> {
+    let tables = control.tables();
+    let translation = translate(&tables, sources)?;
+    let mut output = answers(&translation.asked_before, &tables, keys);
+    let origins = translation.origins;
+    if !translation.commands.is_empty() {
+        control
+            .apply(translation.commands)
+            .map_err(|refused| origins.blame(&refused))?;
+    }
+    output += &answers(&translation.asked_after, &control.tables(), keys);
+    Ok(output)
+}
+
+fn translate(tables: &Tables, sources: &[Source]) -> Result<Translation, Mistakes> {
+    let mut translator = Translator::new(tables);
+    let mut mistakes = Vec::new();
+    for (source, text) in sources.iter().enumerate() {
+        match parse(&text.text) {
+            Ok(script) => translator.take(source, &script),
+            Err(diagnostics) => mistakes.extend(
+                diagnostics
+                    .into_iter()
+                    .map(|diagnostic| Mistake { source, diagnostic }),
+            ),
+        }
+    }
+    let known = mistakes.len();
+    match translator.finish() {
+        Ok(translation) if known == 0 => return Ok(translation),
+        Ok(_) => {}
+        Err(found) => mistakes.extend(found.into_iter().map(Mistake::from)),
+    }
+    mistakes.sort_by_key(|mistake| (mistake.source, mistake.diagnostic.span.start));
+    Err(Mistakes(mistakes))
+}
+
+fn answers(questions: &[Question], tables: &Tables, keys: Keys) -> String {
+    questions
+        .iter()
+        .map(|question| dump::answer(question, tables, keys))
+        .collect()
+}
+
+impl From<(usize, Diagnostic)> for Mistake {
+    fn from((source, diagnostic): (usize, Diagnostic)) -> Self {
+        Mistake { source, diagnostic }
+    }
+}
+
+impl Mistakes {
+    /// One mistake in a source.
+    pub(super) fn one(source: usize, diagnostic: Diagnostic) -> Self {
+        Mistakes(vec![Mistake { source, diagnostic }])
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Where they are.
+    pub fn places(&self, sources: &[Source]) -> Vec<protocol::Mistake> {
+        let place = |mistake: &Mistake| {
+            let source = sources.get(mistake.source)?;
+            let end = source
+                .text
+                .floor_char_boundary(mistake.diagnostic.span.start);
+            let before = &source.text[..end];
+            let line = before.rsplit('\n').next().unwrap_or(before);
+            Some(protocol::Mistake {
+                name: source.name.clone(),
+                line: before.matches('\n').count() + 1,
+                column: line.chars().count() + 1,
+                message: mistake.diagnostic.message.clone(),
+            })
+        };
+        self.0.iter().filter_map(place).collect()
+    }
+
+    /// All of them as a person reads them: file, line, column, the text underlined. Keys are
+    /// masked.
+    pub fn render(&self, sources: &[Source], colour: Colour) -> String {
+        let shown = self.0.iter().filter_map(|mistake| {
+            let source = sources.get(mistake.source)?;
+            Some(
+                mistake
+                    .diagnostic
+                    .render(&source.name, &source.text, colour),
+            )
+        });
+        shown.collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,379 @@
+//! From setkey's tree to the engine's commands.
+//!
+//! What the tree says is checked here as far as it can be before anything is applied, so that an
+//! error points at the word that is wrong: key lengths, ESN without replay protection, SAs that
+//! exist already or do not exist, modes that do not fit the policies.
+
+mod policy;
+mod sa;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use sealway_core::sad::{self, SaId};
+use sealway_core::selector::Selector;
+use sealway_core::spd::{Action, Direction, Mode, PolicyConfig};
+use sealway_core::{Command, Refused, Tables};
+use sealway_setkey::{self as tree, Diagnostic, Script, Span, Spanned};
+
+use super::script::Mistakes;
+
+pub(crate) use policy::priority_of;
+
+/// Something that a script wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `get`.
+    Sa(SaId),
+    /// `dump`.
+    Sas(Option<sad::Protocol>),
+    /// `spddump`.
+    Policies,
+}
+
+/// What became of a transaction's texts.
+#[derive(Debug)]
+pub(super) struct Translation {
+    pub(super) commands: Vec<Command>,
+    pub(super) origins: Origins,
+    pub(super) asked_before: Vec<Question>,
+    pub(super) asked_after: Vec<Question>,
+}
+
+/// For each command, the source and the words that it came from.
+#[derive(Debug, Default)]
+pub(super) struct Origins(Vec<(usize, Span)>);
+
+impl Origins {
+    /// The engine's refusal as a mistake in the text.
+    pub(super) fn blame(&self, refused: &Refused) -> Mistakes {
+        let (source, span) = self.0.get(refused.index).copied().unwrap_or_default();
+        Mistakes::one(source, Diagnostic::new(span, refused.error.to_string()))
+    }
+}
+
+/// Where an SA was asked for.
+enum Origin {
+    /// It was there before.
+    Running,
+    /// In this source, at this SPI.
+    Script(usize, Span),
+}
+
+struct KnownSa {
+    source: IpAddr,
+    origin: Origin,
+}
+
+/// Translates scripts, one after the other, as they would change what runs.
+pub(super) struct Translator {
+    /// What there will be when all commands so far are applied.
+    sas: BTreeMap<SaId, KnownSa>,
+    /// How many policies have this direction and selector.
+    policies: HashMap<(Direction, Selector), usize>,
+    /// The ends of tunnels that policies ask for.
+    tunnels: HashSet<(IpAddr, IpAddr)>,
+    /// SAs whose mode the script left open.
+    modeless: Vec<(usize, Span, (IpAddr, IpAddr))>,
+    commands: Vec<Command>,
+    origins: Origins,
+    asked_before: Vec<Question>,
+    asked_after: Vec<Question>,
+    mistakes: Vec<(usize, Diagnostic)>,
+    /// The source being translated.
+    source: usize,
+}
+
+impl Translator {
+    /// Starts from what runs.
+    pub(super) fn new(tables: &Tables) -> Self {
+        let mut translator = Translator {
+            sas: BTreeMap::new(),
+            policies: HashMap::new(),
+            tunnels: HashSet::new(),
+            modeless: Vec::new(),
+            commands: Vec::new(),
+            origins: Origins::default(),
+            asked_before: Vec::new(),
+            asked_after: Vec::new(),
+            mistakes: Vec::new(),
+            source: 0,
+        };
+        for sa in tables.sad.iter() {
+            let known = KnownSa {
+                source: sa.config.source,
+                origin: Origin::Running,
+            };
+            translator.sas.insert(sa.config.id, known);
+        }
+        for policy in tables.spd.iter() {
+            translator.know_policy(&policy.config);
+        }
+        translator
+    }
+
+    /// Translates a script that was read from `source`, up to its `exit`.
+    pub(super) fn take(&mut self, source: usize, script: &Script) {
+        self.source = source;
+        for command in &script.commands {
+            if command.value == tree::Command::Exit {
+                break;
+            }
+            if let Err(diagnostic) = self.command(command) {
+                self.mistakes.push((source, *diagnostic));
+            }
+        }
+    }
+
+    /// The whole transaction.
+    ///
+    /// # Errors
+    /// Every mistake, with the source it stands in.
+    pub(super) fn finish(mut self) -> Result<Translation, Vec<(usize, Diagnostic)>> {
+        for (source, span, ends) in std::mem::take(&mut self.modeless) {
+            if self.tunnels.contains(&ends) {
+                self.mistakes.push((source, modeless(span, ends)));
+            }
+        }
+        if !self.mistakes.is_empty() {
+            return Err(self.mistakes);
+        }
+        Ok(Translation {
+            commands: self.commands,
+            origins: self.origins,
+            asked_before: self.asked_before,
+            asked_after: self.asked_after,
+        })
+    }
+
+    fn command(&mut self, command: &Spanned<tree::Command>) -> Translated<()> {
+        let span = command.span;
+        match &command.value {
+            tree::Command::Add(add) => self.add(span, add)?,
+            tree::Command::Delete(id) => self.delete(span, id)?,
+            tree::Command::DeleteAll(pair) => self.delete_all(span, pair),
+            tree::Command::Flush(which) => {
+                self.flush(span, which.as_ref().map(|p| protocol(p.value)))
+            }
+            tree::Command::Get(id) => {
+                let id = self.existing(id)?;
+                self.ask(Question::Sa(id));
+            }
+            tree::Command::Dump(which) => {
+                self.ask(Question::Sas(which.as_ref().map(|p| protocol(p.value))));
+            }
+            tree::Command::SpdAdd(entry) => self.add_policy(span, entry)?,
+            tree::Command::SpdUpdate(entry) => self.update_policy(span, entry)?,
+            tree::Command::SpdDelete(entry) => self.delete_policy(span, entry)?,
+            tree::Command::SpdFlush => {
+                self.policies.clear();
+                self.tunnels.clear();
+                self.change(span, Command::FlushPolicies);
+            }
+            tree::Command::SpdDump => self.ask(Question::Policies),
+            tree::Command::Exit => {}
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, span: Span, command: Command) {
+        self.commands.push(command);
+        self.origins.0.push((self.source, span));
+    }
+
+    fn ask(&mut self, question: Question) {
+        if self.commands.is_empty() {
+            self.asked_before.push(question);
+        } else {
+            self.asked_after.push(question);
+        }
+    }
+
+    // ---- SAs
+
+    fn add(&mut self, span: Span, add: &tree::Add) -> Translated<()> {
+        let config = sa::config(add)?;
+        let id = config.id;
+        if let Some(known) = self.sas.get(&id) {
+            return Err(Box::new(self.duplicate(add.spi.span, &id, known)));
+        }
+        let known = KnownSa {
+            source: config.source,
+            origin: Origin::Script(self.source, add.spi.span),
+        };
+        self.sas.insert(id, known);
+        if add
+            .mode
+            .as_ref()
+            .is_none_or(|mode| mode.value == tree::Mode::Any)
+        {
+            let place = add.mode.as_ref().map_or(add.spi.span, |mode| mode.span);
+            let ends = (config.source, id.destination);
+            self.modeless.push((self.source, place, ends));
+        }
+        self.change(span, Command::AddSa(Box::new(config)));
+        Ok(())
+    }
+
+    fn duplicate(&self, span: Span, id: &SaId, known: &KnownSa) -> Diagnostic {
+        let error = sad::SaError::Exists(*id);
+        let diagnostic = Diagnostic::new(span, error.to_string());
+        match known.origin {
+            Origin::Script(source, first) if source == self.source => diagnostic
+                .label("a second time")
+                .related(first, "the first time"),
+            Origin::Script(..) => diagnostic.label("another file of this transaction adds it"),
+            Origin::Running => diagnostic.label("this SA is running"),
+        }
+    }
+
+    fn delete(&mut self, span: Span, id: &tree::SaId) -> Translated<()> {
+        let id = self.existing(id)?;
+        self.sas.remove(&id);
+        self.change(span, Command::DeleteSa(id));
+        Ok(())
+    }
+
+    fn existing(&self, id: &tree::SaId) -> Translated<SaId> {
+        let wanted = sa::id(id.destination.value, id.protocol.value, &id.spi)?;
+        match self.sas.get(&wanted) {
+            Some(known) if known.source == id.source.value => Ok(wanted),
+            Some(known) => Err(Box::new(
+                Diagnostic::new(
+                    id.source.span,
+                    sad::SaError::Missing(wanted).to_string() + " from this address",
+                )
+                .label(format!("the SA comes from {}", known.source)),
+            )),
+            None => Err(Box::new(
+                Diagnostic::new(id.spi.span, sad::SaError::Missing(wanted).to_string())
+                    .help("`dump;` shows those that there are"),
+            )),
+        }
+    }
+
+    fn delete_all(&mut self, span: Span, pair: &tree::SaPair) {
+        let which = pair.protocol.as_ref().map(|p| protocol(p.value));
+        let ends = (pair.source.value, pair.destination.value);
+        let found: Vec<SaId> = self
+            .sas
+            .iter()
+            .filter(|(id, known)| {
+                (known.source, id.destination) == ends
+                    && which.is_none_or(|protocol| id.protocol == protocol)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in found {
+            self.sas.remove(&id);
+            self.change(span, Command::DeleteSa(id));
+        }
+    }
+
+    fn flush(&mut self, span: Span, which: Option<sad::Protocol>) {
+        self.sas
+            .retain(|id, _| which.is_some_and(|protocol| id.protocol != protocol));
+        self.change(span, Command::FlushSas(which));
+    }
+
+    // ---- Policies
+
+    fn add_policy(&mut self, span: Span, entry: &tree::SpdEntry) -> Translated<()> {
+        for config in policy::configs(entry)? {
+            self.know_policy(&config);
+            self.change(span, Command::AddPolicy(config));
+        }
+        Ok(())
+    }
+
+    fn update_policy(&mut self, span: Span, entry: &tree::SpdEntry) -> Translated<()> {
+        for config in policy::configs(entry)? {
+            let (direction, selector) = (config.direction, config.selector.clone());
+            self.remove_policy(span, direction, selector);
+            self.know_policy(&config);
+            self.change(span, Command::AddPolicy(config));
+        }
+        Ok(())
+    }
+
+    fn delete_policy(&mut self, span: Span, entry: &tree::SpdDelete) -> Translated<()> {
+        let direction = policy::direction(entry.direction.value);
+        for selector in policy::selectors(&entry.selector)? {
+            if !self.remove_policy(span, direction, selector) {
+                let message = "there is no policy with this direction and selector";
+                return Err(Box::new(
+                    Diagnostic::new(span, message).help("`spddump;` shows those that there are"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn know_policy(&mut self, config: &PolicyConfig) {
+        let key = (config.direction, config.selector.clone());
+        *self.policies.entry(key).or_default() += 1;
+        let Action::Protect(templates) = &config.action else {
+            return;
+        };
+        for template in templates {
+            if let Mode::Tunnel {
+                source,
+                destination,
+            } = template.mode
+            {
+                self.tunnels.insert((source, destination));
+            }
+        }
+    }
+
+    /// Whether there was one.
+    fn remove_policy(&mut self, span: Span, direction: Direction, selector: Selector) -> bool {
+        let key = (direction, selector);
+        let Some(count) = self.policies.get_mut(&key) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.policies.remove(&key);
+        }
+        let (direction, selector) = key;
+        let command = Command::DeletePolicy {
+            direction,
+            selector,
+        };
+        self.change(span, command);
+        true
+    }
+}
+
+/// What one command's words became, or what is wrong with one of them.
+type Translated<T> = Result<T, Box<Diagnostic>>;
+
+fn wrong(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
+    Box::new(Diagnostic::new(span, message))
+}
+
+fn refused(span: Span, message: impl Into<String>) -> Box<Diagnostic> {
+    Box::new(Diagnostic::refused(span, message))
+}
+
+fn protocol(protocol: tree::Protocol) -> sad::Protocol {
+    match protocol {
+        tree::Protocol::Esp => sad::Protocol::Esp,
+        tree::Protocol::Ah => sad::Protocol::Ah,
+    }
+}
+
+/// An SA without `-m` is for transport mode, as on Linux; where a policy wants a tunnel between its
+/// ends that is hardly what was meant.
+fn modeless(span: Span, (source, destination): (IpAddr, IpAddr)) -> Diagnostic {
+    Diagnostic::refused(
+        span,
+        format!("this SA does not say its mode, and a policy asks for a tunnel from {source} to {destination}"),
+    )
+    .help("write `-m tunnel`, or `-m transport` if that is meant")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,147 @@
+//! How things stand, as the daemon tells it and `--json` prints it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// An SA.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sa {
+    /// The end that seals.
+    pub source: IpAddr,
+    /// The end that opens.
+    pub destination: IpAddr,
+    /// `esp`.
+    pub protocol: String,
+    /// Its SPI.
+    pub spi: u32,
+    /// `transport` or `tunnel`.
+    pub mode: String,
+    /// `aes-128-gcm-16` and its like.
+    pub suite: String,
+    /// Packets sealed or opened.
+    pub packets: u64,
+    /// Octets of them, without what ESP adds.
+    pub bytes: u64,
+    /// The sequence number that the next packet would carry.
+    pub sequence: u64,
+    /// 0: none.
+    pub reqid: u32,
+    /// In packets; 0: none.
+    pub replay_window: u32,
+    /// Whether sequence numbers are extended.
+    pub esn: bool,
+    /// ESP in UDP.
+    pub encapsulation: Option<Encapsulation>,
+    /// The traffic that it may carry; null: any.
+    pub selector: Option<Selector>,
+    /// Its keys in hexadecimal, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+}
+
+/// ESP in UDP (RFC 3948).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encapsulation {
+    /// The port at the SA's source.
+    pub source: u16,
+    /// The port at its destination.
+    pub destination: u16,
+}
+
+/// The keys of an SA, in hexadecimal without a prefix.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The cipher's, with its salt.
+    pub encryption: zeroize::Zeroizing<String>,
+    /// The integrity algorithm's; empty in combined modes.
+    pub authentication: zeroize::Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+/// Which traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// A prefix or a range.
+    pub source: String,
+    /// A prefix or a range.
+    pub destination: String,
+    /// The protocol above IP; null: any.
+    pub protocol: Option<u8>,
+    /// Source ports, or ICMP types, first and last; null: any.
+    pub first: Option<(u16, u16)>,
+    /// Destination ports, or ICMP codes, first and last; null: any.
+    pub second: Option<(u16, u16)>,
+    /// The same in setkey's words.
+    pub text: String,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its number.
+    pub id: u32,
+    /// `out`, `in` or `fwd`.
+    pub direction: String,
+    /// Its traffic.
+    pub selector: Selector,
+    /// setkey's number: higher wins, 0 is the middle.
+    pub priority: i64,
+    /// `protect`, `bypass` or `discard`.
+    pub action: String,
+    /// In setkey's words, the first applied first.
+    pub templates: Vec<String>,
+    /// Packets that it decided.
+    pub packets: u64,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// `inside`, `outside` or `clear`.
+    pub role: String,
+    /// The interface; null for the outside, which is sockets.
+    pub name: Option<String>,
+    /// The largest packet, in octets.
+    pub mtu: Option<u32>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// What the host is to send into it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// The port of UDP encapsulation.
+    pub port: Option<u16>,
+}
+
+/// Counters, since the daemon started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Packets read from the inside.
+    pub received_inside: u64,
+    /// Packets read from the outside and the clear device.
+    pub received_outside: u64,
+    /// Packets that the engine made itself (ICMP errors).
+    pub originated: u64,
+    /// Packets that left the engine towards the outside.
+    pub sent: u64,
+    /// Packets let in.
+    pub delivered: u64,
+    /// Packets dropped, whatever the reason.
+    pub dropped: u64,
+    /// Packets that wait for an SA.
+    pub held: u64,
+    /// Packets whose transform is under way.
+    pub pending: u64,
+    /// Packets that ended as they should: fragments made whole, dummies.
+    pub consumed: u64,
+    /// Packets dropped, by reason; every reason is there.
+    pub drops: BTreeMap<String, u64>,
+    /// What devices and sockets count; every counter is there.
+    pub devices: BTreeMap<String, u64>,
+}

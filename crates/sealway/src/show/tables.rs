@@ -1,0 +1,182 @@
+//! Tables for people.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Row, Table};
+use sealway_core::DropReason;
+
+use super::report::{Device, Policy, Sa, Stats};
+
+/// Which counters are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Nonzero,
+    All,
+}
+
+pub(super) fn policies(policies: &[Policy]) -> String {
+    if policies.is_empty() {
+        return "no policies".into();
+    }
+    let mut table = table([
+        "id",
+        "direction",
+        "priority",
+        "selector",
+        "action",
+        "packets",
+    ]);
+    for policy in policies {
+        let action = match policy.templates.as_slice() {
+            [] => policy.action.clone(),
+            templates => templates.join("\n"),
+        };
+        table.add_row(Row::from(vec![
+            policy.id.to_string(),
+            policy.direction.clone(),
+            policy.priority.to_string(),
+            policy.selector.text.clone(),
+            action,
+            policy.packets.to_string(),
+        ]));
+    }
+    right(&mut table, &[0, 2, 5]);
+    table.to_string()
+}
+
+pub(super) fn sas(sas: &[Sa]) -> String {
+    if sas.is_empty() {
+        return "no SAs".into();
+    }
+    let header = [
+        "source",
+        "destination",
+        "protocol",
+        "spi",
+        "mode",
+        "suite",
+        "reqid",
+        "window",
+        "sequence",
+        "packets",
+        "bytes",
+    ];
+    let mut table = table(header);
+    for sa in sas {
+        let (source, destination, protocol) = match sa.encapsulation {
+            None => (
+                sa.source.to_string(),
+                sa.destination.to_string(),
+                sa.protocol.clone(),
+            ),
+            Some(udp) => (
+                format!("{}[{}]", sa.source, udp.source),
+                format!("{}[{}]", sa.destination, udp.destination),
+                format!("{}-udp", sa.protocol),
+            ),
+        };
+        let window = match (sa.replay_window, sa.esn) {
+            (0, _) => "none".into(),
+            (packets, false) => packets.to_string(),
+            (packets, true) => format!("{packets} esn"),
+        };
+        table.add_row(Row::from(vec![
+            source,
+            destination,
+            protocol,
+            format!("{:#010x}", sa.spi),
+            sa.mode.clone(),
+            sa.suite.clone(),
+            sa.reqid.to_string(),
+            window,
+            sa.sequence.to_string(),
+            sa.packets.to_string(),
+            sa.bytes.to_string(),
+        ]));
+    }
+    right(&mut table, &[6, 7, 8, 9, 10]);
+    table.to_string()
+}
+
+pub(super) fn devices(devices: &[Device]) -> String {
+    let mut table = table(["role", "name", "mtu", "port", "addresses", "routes"]);
+    for device in devices {
+        table.add_row(Row::from(vec![
+            device.role.clone(),
+            device.name.clone().unwrap_or_default(),
+            device.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
+            device.port.map(|port| port.to_string()).unwrap_or_default(),
+            device.addresses.join("\n"),
+            device.routes.join("\n"),
+        ]));
+    }
+    table.to_string()
+}
+
+pub(super) fn stats(stats: &Stats, extent: Extent) -> String {
+    let shown = |count: u64| extent == Extent::All || count > 0;
+    let totals = [
+        ("received from the inside", stats.received_inside),
+        ("received from the outside", stats.received_outside),
+        ("made by Sealway itself", stats.originated),
+        ("sent", stats.sent),
+        ("delivered", stats.delivered),
+        ("dropped", stats.dropped),
+        ("held", stats.held),
+        ("pending", stats.pending),
+        ("consumed", stats.consumed),
+    ];
+    let mut table = table(["packets", ""]);
+    for (name, count) in totals {
+        table.add_row(Row::from(vec![count.to_string(), name.into()]));
+    }
+    right(&mut table, &[0]);
+    let mut text = table.to_string();
+    let drops = DropReason::ALL.iter().filter_map(|reason| {
+        let count = stats.drops.get(reason.name()).copied().unwrap_or_default();
+        shown(count).then_some((reason, count))
+    });
+    let mut table = self::table(["dropped", "reason", "meaning", "Linux", "BSD"]);
+    for (reason, count) in drops {
+        table.add_row(Row::from(vec![
+            count.to_string(),
+            reason.name().into(),
+            reason.meaning().into(),
+            reason.linux().into(),
+            reason.bsd().into(),
+        ]));
+    }
+    append(&mut text, table);
+    let mut table = self::table(["count", "device"]);
+    for (name, count) in &stats.devices {
+        if shown(*count) {
+            table.add_row(Row::from(vec![count.to_string(), name.clone()]));
+        }
+    }
+    append(&mut text, table);
+    text
+}
+
+fn append(text: &mut String, mut table: Table) {
+    if table.row_count() > 0 {
+        right(&mut table, &[0]);
+        text.push_str("\n\n");
+        text.push_str(&table.to_string());
+    }
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
+    table
+}
+
+fn right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
