@@ -46,14 +46,21 @@ pub struct ReplayWindow {
 }
 
 impl ReplayWindow {
-    /// An empty window: every number above `start` is new.
+    /// A window at its start: every number above `start` is new, and none up to it.
     pub fn new(size: WindowSize, form: Sequence, start: u64) -> Self {
         let words = (u64::from(size.0).div_ceil(64) + 1).next_power_of_two();
+        let at_start = |index: u64| {
+            if index == start / 64 % words {
+                u64::MAX >> (63 - start % 64)
+            } else {
+                u64::MAX
+            }
+        };
         ReplayWindow {
             size: u64::from(size.0),
             form,
             top: AtomicU64::new(start),
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..words).map(|index| at_start(index).into()).collect(),
             writer: Mutex::new(()),
         }
     }
@@ -166,6 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_up_to_the_start_were_used_before() {
+        for start in [0u64, 1, 62, 63, 64, 65, 1000, 1 << 33] {
+            let window = ReplayWindow::new(WindowSize::DEFAULT, Sequence::Extended, start);
+            for sequence in start.saturating_sub(1100)..=start {
+                assert!(!window.check(sequence), "{sequence} of {start}");
+            }
+            for sequence in (start + 1..start + 200).rev() {
+                assert!(window.commit(sequence), "{sequence} of {start}");
+            }
+            assert!(!window.commit(start));
+        }
+    }
+
+    #[test]
     fn the_window_ends_exactly_at_its_size() {
         for size in [1, 2, 32, 63, 64, 65, 1024, 65_536] {
             let window = window(size);
@@ -220,16 +241,18 @@ mod tests {
         #[test]
         fn the_window_agrees_with_a_set_of_all_numbers(
             size in prop::sample::select(vec![1u32, 31, 32, 64, 100, 1024]),
+            start in 0u64..2000,
             steps in proptest::collection::vec(-300i64..400, 1..400),
         ) {
-            let window = window(size);
+            let size = WindowSize::new(size).unwrap();
+            let window = ReplayWindow::new(size, Sequence::Short, start);
             let mut seen = BTreeSet::new();
-            let mut top = 0u64;
+            let mut top = start;
             for step in steps {
                 let sequence = top.saturating_add_signed(step);
-                let fresh = sequence != 0
+                let fresh = sequence > start
                     && !seen.contains(&sequence)
-                    && sequence + u64::from(size) > top;
+                    && sequence + u64::from(size.packets()) > top;
                 prop_assert_eq!(window.check(sequence), fresh);
                 prop_assert_eq!(window.commit(sequence), fresh);
                 if fresh {
