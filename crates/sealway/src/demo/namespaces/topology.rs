@@ -1,0 +1,181 @@
+//! Four network namespaces and three links:
+//!
+//! ```text
+//! inner left ── inner0 [gateway left] link0 ── link0 [gateway right] inner0 ── inner right
+//! ```
+
+use anyhow::{Context, Result};
+use sealway_io::namespace::Namespace;
+use sealway_io::netlink::{Address, Netlink, Route, State};
+use sealway_io::sysctl;
+use sealway_wire::Family;
+
+use super::beside::{self, Detour};
+use crate::demo::address::{self, End, FAMILIES};
+
+/// The interface between the gateways, at both ends.
+pub(super) const LINK: &str = "link0";
+/// Sealway's devices.
+pub(super) const INSIDE: &str = "seal0";
+pub(super) const CLEAR: &str = "seal-clear";
+/// A gateway's interface towards its inner network.
+const INNER: &str = "inner0";
+/// The inner host's interface.
+const HOST: &str = "eth0";
+
+/// One side: a gateway and the host behind it.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) gateway: Namespace,
+    pub(super) inner: Namespace,
+}
+
+/// Both.
+#[derive(Debug)]
+pub(super) struct Topology {
+    pub(super) left: Side,
+    pub(super) right: Side,
+}
+
+impl Topology {
+    /// Makes namespaces, links, addresses and the routes that do not need Sealway.
+    pub(super) fn new() -> Result<Topology> {
+        let topology = Topology {
+            left: Side::new(End::Left)?,
+            right: Side::new(End::Right)?,
+        };
+        let right = topology.right.gateway.fd().try_clone_to_owned()?;
+        topology.left.gateway.run(move || {
+            use std::os::fd::AsFd;
+            Netlink::open()?.add_veth(LINK, LINK, Some(right.as_fd()))
+        })?;
+        for end in End::ALL {
+            let side = topology.side(end);
+            side.gateway.run(move || dress_link(end))?;
+        }
+        Ok(topology)
+    }
+
+    /// The side at this end.
+    pub(super) fn side(&self, end: End) -> &Side {
+        match end {
+            End::Left => &self.left,
+            End::Right => &self.right,
+        }
+    }
+}
+
+impl Side {
+    fn new(end: End) -> Result<Side> {
+        let side = Side {
+            gateway: Namespace::new()?,
+            inner: Namespace::new()?,
+        };
+        side.inner.run(quiet)?;
+        let inner = side.inner.fd().try_clone_to_owned()?;
+        side.gateway.run(move || {
+            use std::os::fd::AsFd;
+            quiet()?;
+            forward()?;
+            Netlink::open()?.add_veth(INNER, HOST, Some(inner.as_fd()))?;
+            dress(INNER, &FAMILIES.map(|f| address::inner_gateway(end, f)))
+        })?;
+        side.inner.run(move || dress_host(end))?;
+        Ok(side)
+    }
+
+    /// The detours of clear traffic, as soon as Sealway's clear device is there.
+    pub(super) fn lead_clear_traffic(&self, end: End) -> Result<()> {
+        self.gateway.run(move || {
+            let mut netlink = Netlink::open()?;
+            let link = netlink.link(LINK)?.index;
+            let clear = netlink.link(CLEAR)?.index;
+            for family in FAMILIES {
+                let out = Detour {
+                    from: CLEAR.to_owned(),
+                    table: 101,
+                    network: address::inner_network(end.other(), family),
+                    via: Some(address::tunnel_end(end.other(), family)),
+                    interface: link,
+                };
+                let back = Detour {
+                    from: LINK.to_owned(),
+                    table: 102,
+                    network: address::inner_network(end, family),
+                    via: None,
+                    interface: clear,
+                };
+                out.add()?;
+                back.add()?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Addresses count at once, nobody advertises routes, and packets may come by any way: what leaves
+/// a tunnel comes from where no route leads back.
+fn quiet() -> Result<()> {
+    for place in ["all", "default"] {
+        sysctl::set(&format!("ipv4/conf/{place}/rp_filter"), "0")?;
+        sysctl::set(&format!("ipv4/conf/{place}/send_redirects"), "0")?;
+        sysctl::set(&format!("ipv6/conf/{place}/accept_dad"), "0")?;
+        sysctl::set(&format!("ipv6/conf/{place}/accept_ra"), "0")?;
+        sysctl::set(&format!("ipv6/conf/{place}/disable_ipv6"), "0")?;
+    }
+    Ok(())
+}
+
+fn forward() -> Result<()> {
+    sysctl::set("ipv4/ip_forward", "1")?;
+    sysctl::set("ipv6/conf/all/forwarding", "1")?;
+    Ok(())
+}
+
+fn dress_host(end: End) -> Result<()> {
+    dress(HOST, &FAMILIES.map(|f| address::inner_host(end, f)))?;
+    let mut netlink = Netlink::open()?;
+    let interface = netlink.link(HOST)?.index;
+    for family in FAMILIES {
+        let (destination, prefix_length) = address::inner_network(end.other(), family);
+        netlink.add_route(&Route {
+            destination,
+            prefix_length,
+            via: Some(address::inner_gateway(end, family)),
+            interface: Some(interface),
+            source: None,
+            metric: None,
+        })?;
+    }
+    Ok(())
+}
+
+fn dress_link(end: End) -> Result<()> {
+    let of = |place: fn(End, Family) -> std::net::IpAddr| FAMILIES.map(|f| place(end, f));
+    let addresses = [of(address::tunnel_end), of(address::gateway_host)].concat();
+    let interface = Netlink::open()?.link(LINK)?.index;
+    beside::send_singly(interface)?;
+    dress(LINK, &addresses)
+}
+
+/// Gives the interface addresses and brings it up.
+fn dress(name: &str, addresses: &[std::net::IpAddr]) -> Result<()> {
+    let mut netlink = Netlink::open()?;
+    let interface = netlink.link(name)?.index;
+    netlink.set_state(interface, State::Up)?;
+    for &address in addresses {
+        let family = if address.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
+        netlink
+            .add_address(&Address {
+                interface,
+                address,
+                prefix_length: address::link_prefix(family),
+            })
+            .with_context(|| format!("cannot set up {name}"))?;
+    }
+    Ok(())
+}
