@@ -40,7 +40,7 @@ impl Datapath {
     ) -> Result<(), DropReason> {
         let mut key = Key::of(layout, packet);
         if layout.is_fragment() {
-            key = self.fragments.complete(key, layout, self.now);
+            key = self.in_fragments.complete(key, layout, self.now)?;
         }
         let tables = &*self.tables;
         let generation = tables.spd.generation();

@@ -12,7 +12,8 @@ use sealway_wire::{Family, Layout, esp, protocol, view};
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
-use crate::sad::{self, Protocol, Sa};
+use crate::sad::{Protocol, Sa};
+use crate::selector::Selector;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
 
@@ -140,8 +141,10 @@ impl Datapath {
         } else {
             leave_transport(train, &opened, outer, before)
         }?;
-        if sa.config.selector.is_some() && !sad::carries(sa, &Key::of(&layout, train.packet())) {
-            return Err(DropReason::SelectorMismatch);
+        if let Some(selector) = &sa.config.selector {
+            let key = Key::of(&layout, train.packet());
+            let key = self.in_fragments.complete(key, &layout, self.now)?;
+            check_selector(selector, &key)?;
         }
         Ok(Inner::Packet(layout))
     }
@@ -158,6 +161,17 @@ fn check_outer(sa: &Sa, outer: &Outer) -> Result<(), DropReason> {
         return Err(DropReason::OuterSource);
     }
     Ok(())
+}
+
+/// What came out of the SA against the SA's own selectors (RFC 4301 §5.2 step 4).
+fn check_selector(selector: &Selector, key: &Key) -> Result<(), DropReason> {
+    if selector.matches(key) {
+        Ok(())
+    } else if key.is_partial() && selector.may_match(key) {
+        Err(DropReason::FragmentNoState)
+    } else {
+        Err(DropReason::SelectorMismatch)
+    }
 }
 
 /// The whole sequence number, if the window could accept it.

@@ -49,7 +49,7 @@ impl Datapath {
         train.truncate(layout.length as usize);
         let mut key = Key::of(&layout, train.packet());
         if layout.is_fragment() {
-            key = self.fragments.complete(key, &layout, self.now);
+            key = self.out_fragments.complete(key, &layout, self.now)?;
         }
         let reference = self.bundle_for(&key, &layout)?;
         self.apply(reference, train, offload, &layout)

@@ -5,17 +5,30 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use sealway_wire::Layout;
+use sealway_wire::{Family, Layout};
 
 use super::Key;
 use crate::time::Time;
+use crate::verdict::DropReason;
 
-/// What the fragments of one datagram have in common.
-type Datagram = (u128, u128, u32);
+/// What the fragments of one datagram have in common (RFC 791 §2.3, RFC 8200 §4.5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Datagram {
+    source: u128,
+    destination: u128,
+    id: u32,
+    family: Family,
+    /// IPv4 numbers datagrams per protocol; what an IPv6 Fragment header names is no part of it.
+    protocol: Option<u8>,
+}
 
-/// Protocol and words of datagrams whose first fragment was seen, the oldest forgotten first.
+/// What a first fragment showed, and when.
+type Shown = (u8, Option<[u16; 2]>, Time);
+
+/// Protocol and words of datagrams whose first fragment was seen, the oldest forgotten first. Each
+/// direction has its own: what one side says must not decide about the other's packets.
 pub(crate) struct Fragments {
-    known: HashMap<Datagram, (u8, [u16; 2], Time), RandomState>,
+    known: HashMap<Datagram, Shown, RandomState>,
     order: VecDeque<Datagram>,
 }
 
@@ -32,27 +45,43 @@ impl Fragments {
         }
     }
 
-    /// The key of a fragment, completed where it can be. A first fragment is remembered.
-    pub(crate) fn complete(&mut self, key: Key, layout: &Layout, now: Time) -> Key {
+    /// The key of a fragment: a first one is remembered, a later one completed where it can be.
+    ///
+    /// # Errors
+    /// A first fragment that does not show its words: it is made to get past policies
+    /// (RFC 1858 §3).
+    pub(crate) fn complete(
+        &mut self,
+        key: Key,
+        layout: &Layout,
+        now: Time,
+    ) -> Result<Key, DropReason> {
         let Some(fragment) = layout.fragment.filter(|fragment| !fragment.is_whole()) else {
-            return key;
+            return Ok(key);
         };
-        let datagram = (key.source_bits(), key.destination_bits(), fragment.id);
-        match key.words() {
-            Some(words) if fragment.is_first() => {
-                self.remember(datagram, (key.protocol(), words, now));
-                key
+        let datagram = Datagram {
+            source: key.source_bits(),
+            destination: key.destination_bits(),
+            id: fragment.id,
+            family: key.family(),
+            protocol: (key.family() == Family::V4).then_some(key.protocol()),
+        };
+        if fragment.is_first() {
+            if key.is_partial() {
+                return Err(DropReason::FragmentTiny);
             }
-            _ => match self.known.get(&datagram) {
-                Some((protocol, words, seen)) if now.since(*seen) < Fragments::LIFETIME => {
-                    key.completed(*protocol, *words)
-                }
-                _ => key,
-            },
+            self.remember(datagram, (key.protocol(), key.words(), now));
+            return Ok(key);
         }
+        Ok(match self.known.get(&datagram) {
+            Some((protocol, words, seen)) if now.since(*seen) < Fragments::LIFETIME => {
+                key.completed(*protocol, *words)
+            }
+            _ => key,
+        })
     }
 
-    fn remember(&mut self, datagram: Datagram, shown: (u8, [u16; 2], Time)) {
+    fn remember(&mut self, datagram: Datagram, shown: Shown) {
         if self.known.insert(datagram, shown).is_some() {
             return;
         }
@@ -70,17 +99,23 @@ impl Fragments {
 mod tests {
     use super::*;
     use sealway_wire::fragment::Split;
+    use sealway_wire::protocol;
 
     fn fragments_of(id: u16) -> Vec<(Key, Layout)> {
+        pieces_of(&from(id).udp(1000, 53, &[0; 3000]), 1500)
+    }
+
+    fn from(id: u16) -> sealway_wire::build::Packet {
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let packet = sealway_wire::build::Packet::new(a, b)
-            .id(id)
-            .udp(1000, 53, &[0; 3000]);
-        let layout = Layout::parse(&packet).unwrap();
-        let split = Split::new(&packet, &layout, 1500, 0).unwrap();
+        sealway_wire::build::Packet::new(a, b).id(id)
+    }
+
+    fn pieces_of(packet: &[u8], mtu: usize) -> Vec<(Key, Layout)> {
+        let layout = Layout::parse(packet).unwrap();
+        let split = Split::new(packet, &layout, mtu, 0).unwrap();
         let piece = |piece| {
             let mut octets = [0; 1500];
-            let length = split.write(&packet, &piece, &mut octets).unwrap();
+            let length = split.write(packet, &piece, &mut octets).unwrap();
             let layout = Layout::parse(&octets[..length]).unwrap();
             (Key::of(&layout, &octets), layout)
         };
@@ -93,17 +128,49 @@ mod tests {
         let pieces = fragments_of(7);
         let now = Time::default();
         let (later, layout) = pieces[1];
-        assert!(table.complete(later, &layout, now).is_partial());
+        assert!(table.complete(later, &layout, now).unwrap().is_partial());
         let (first, first_layout) = pieces[0];
-        assert_eq!(table.complete(first, &first_layout, now), first);
+        assert_eq!(table.complete(first, &first_layout, now), Ok(first));
         assert_eq!(
-            table.complete(later, &layout, now).words(),
+            table.complete(later, &layout, now).unwrap().words(),
             Some([1000, 53])
         );
         let (other, other_layout) = fragments_of(8)[1];
-        assert!(table.complete(other, &other_layout, now).is_partial());
+        let unknown = table.complete(other, &other_layout, now);
+        assert!(unknown.unwrap().is_partial());
         let late = Time::since_start(Fragments::LIFETIME);
-        assert!(table.complete(later, &layout, late).is_partial());
+        let forgotten = table.complete(later, &layout, late);
+        assert!(forgotten.unwrap().is_partial());
+    }
+
+    #[test]
+    fn a_datagram_of_another_protocol_with_the_same_number_is_another() {
+        let mut table = Fragments::new();
+        let now = Time::default();
+        let (udp, layout) = fragments_of(7)[0];
+        let _ = table.complete(udp, &layout, now);
+        let gre = pieces_of(&from(7).payload(protocol::GRE, &[0; 3000]), 1500);
+        let (first, layout) = gre[0];
+        assert_eq!(table.complete(first, &layout, now), Ok(first));
+        let (later, layout) = gre[1];
+        let completed = table.complete(later, &layout, now).unwrap();
+        assert_eq!(completed, first, "nothing is left to be known");
+        assert!(later.is_partial() && !completed.is_partial());
+    }
+
+    #[test]
+    fn a_tiny_first_fragment_does_not_pass_for_one_seen_before() {
+        let mut table = Fragments::new();
+        let now = Time::default();
+        let shown = pieces_of(&from(7).tcp(1000, 80, 0, &[0; 100]), 100);
+        let (first, layout) = shown[0];
+        assert_eq!(table.complete(first, &layout, now), Ok(first));
+        let tiny = pieces_of(&from(7).tcp(1000, 22, 0, &[0; 100]), 28);
+        let (first, layout) = tiny[0];
+        assert_eq!(
+            table.complete(first, &layout, now),
+            Err(DropReason::FragmentTiny)
+        );
     }
 
     #[test]
@@ -116,6 +183,7 @@ mod tests {
         assert_eq!(table.known.len(), Fragments::MOST);
         assert_eq!(table.order.len(), Fragments::MOST);
         let (later, layout) = fragments_of(0)[1];
-        assert!(table.complete(later, &layout, Time::default()).is_partial());
+        let forgotten = table.complete(later, &layout, Time::default());
+        assert!(forgotten.unwrap().is_partial());
     }
 }

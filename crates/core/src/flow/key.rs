@@ -140,11 +140,16 @@ impl Key {
     }
 
     /// The same key with what its datagram's first fragment showed.
-    pub(crate) const fn completed(mut self, protocol: u8, words: [u16; 2]) -> Self {
-        self.protocol = protocol;
-        self.words = words;
-        self.knowledge = Knowledge::Known;
-        self
+    pub(crate) fn completed(self, protocol: u8, words: Option<[u16; 2]>) -> Self {
+        Key {
+            protocol,
+            words: words.unwrap_or([0; 2]),
+            knowledge: match words {
+                Some(_) => Knowledge::Known,
+                None => Knowledge::Absent,
+            },
+            ..self
+        }
     }
 }
 

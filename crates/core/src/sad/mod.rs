@@ -17,5 +17,5 @@ pub use config::{
 pub use replay::{ReplayWindow, WindowSize};
 pub use runtime::Runtime;
 pub use sa::{Sa, Serial};
+pub(crate) use view::serves;
 pub use view::{Index, View};
-pub(crate) use view::{carries, serves};

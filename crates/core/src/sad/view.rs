@@ -193,7 +193,7 @@ pub(crate) fn serves(sa: &Sa, template: &Template) -> bool {
 }
 
 /// Whether the flow is among the SA's own traffic.
-pub(crate) fn carries(sa: &Sa, key: &Key) -> bool {
+fn carries(sa: &Sa, key: &Key) -> bool {
     sa.config
         .selector
         .as_ref()

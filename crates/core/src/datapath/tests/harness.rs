@@ -207,3 +207,15 @@ pub(super) fn inside(family: Family, octets: usize) -> Vec<u8> {
         Family::V6 => udp("fd00:1::9", "fd00:2::9", octets),
     }
 }
+
+/// The fragments of a packet on a link of 1500 octets.
+pub(super) fn fragments(packet: &[u8]) -> Vec<Vec<u8>> {
+    let layout = sealway_wire::Layout::parse(packet).unwrap();
+    let split = sealway_wire::fragment::Split::new(packet, &layout, 1500, 0).unwrap();
+    let piece = |piece: sealway_wire::fragment::Piece| {
+        let mut octets = vec![0; piece.octets()];
+        split.write(packet, &piece, &mut octets).unwrap();
+        octets
+    };
+    split.pieces().map(piece).collect()
+}

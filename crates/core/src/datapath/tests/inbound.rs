@@ -2,6 +2,7 @@
 
 use super::harness::*;
 use crate::sad::*;
+use crate::spd::*;
 use crate::*;
 use sealway_packet::{Arrival, Egress, Packet, Train};
 use sealway_wire::{Family, build, ecn};
@@ -106,6 +107,56 @@ fn an_sa_with_a_selector_carries_nothing_else() {
     assert_eq!(
         reject(&mut b, arrive(egress, train.packet())),
         DropReason::SelectorMismatch
+    );
+}
+
+#[test]
+fn an_sa_for_ports_carries_the_later_fragments_of_what_it_carries() {
+    let mut config = sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel);
+    config.selector = Some(ports(Family::V4, 17, 53));
+    let (mut a, mut b) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], vec![config]);
+    let (egress, train) = send(&mut a, &inside(Family::V4, 3000));
+    let [first, later, ..] = &train.segments().map(<[u8]>::to_vec).collect::<Vec<_>>()[..] else {
+        panic!("not in fragments");
+    };
+    let mut early = later.clone();
+    assert_eq!(
+        reject(&mut b, arrive(egress, &early)),
+        DropReason::FragmentNoState
+    );
+    let _ = deliver(&mut b, arrive(egress, first));
+    let (egress, train) = send(&mut a, &inside(Family::V4, 3000));
+    early.copy_from_slice(train.segment(1));
+    let _ = deliver(&mut b, arrive(egress, &early));
+}
+
+#[test]
+fn a_stranger_cannot_say_which_ports_our_own_fragments_have() {
+    let mut guarded = policy(
+        Direction::Out,
+        Family::V4,
+        Action::Protect(vec![tunnel(LEFT, RIGHT)]),
+    );
+    guarded.selector = ports(Family::V4, 17, 53);
+    guarded.priority = 1;
+    let bypass = policy(Direction::Out, Family::V4, Action::Bypass);
+    let mut a = engine(
+        &[LEFT],
+        vec![
+            Command::AddPolicy(guarded),
+            Command::AddPolicy(bypass),
+            add_sa(sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)),
+        ],
+    );
+    let ours = fragments(&inside(Family::V4, 3000));
+    assert!(matches!(send(&mut a, &ours[0]).0, Egress::Payload(_)));
+    let forged = build::Packet::new(ip("10.1.0.9"), ip("10.2.0.9")).udp(4000, 99, &[0; 3000]);
+    let whole = Arrival::Whole { interface: 1 };
+    let forged = Packet::new(Train::detached(&fragments(&forged)[0]), whole);
+    let _ = reject(&mut a, forged);
+    assert!(
+        matches!(send(&mut a, &ours[1]).0, Egress::Payload(_)),
+        "a forged fragment took ours out of the tunnel"
     );
 }
 

@@ -125,7 +125,7 @@ fn a_later_fragment_is_not_decided_by_a_worse_policy_than_its_first_would_be() {
     let key = Key::of(&layout, &packet);
     assert!(key.is_partial());
     assert!(matches!(spd.find(Direction::Out, &key), Found::PortsNeeded));
-    let complete = key.completed(17, [1, 54]);
+    let complete = key.completed(17, Some([1, 54]));
     assert!(spd.find(Direction::Out, &complete).policy().is_some());
 }
 
