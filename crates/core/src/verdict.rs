@@ -118,8 +118,9 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// The packet's own IP headers cannot be read.
     Malformed = "malformed", "XfrmInHdrError", "hdrops";
-    /// It came whole, and neither ESP nor AH for us nor clear traffic is in it.
-    NotForUs = "not_for_us", "XfrmInNoStates", "noxform";
+    /// A part of ESP or AH for us: those are put together before they come here
+    /// (RFC 4303 §3.4.1).
+    EspFragment = "esp_fragment", "XfrmInHdrError", "hdrops";
     /// No SA has this SPI, destination and protocol.
     NoSaIn = "no_sa_in", "XfrmInNoStates", "notdb";
     /// The SA expects UDP encapsulation and the packet has none, or the reverse.

@@ -57,7 +57,7 @@ impl Datapath {
                 (layout, *interface)
             }
         };
-        while let Some(outer) = self.is_ours(&layout, train.packet(), interface) {
+        while let Some(outer) = self.protected_for_us(&layout, train.packet(), interface)? {
             match self.open(train, &outer, Some(&layout), &mut path)? {
                 Inner::Dummy => return Ok(Exit::Ended),
                 Inner::Packet(inner) => layout = inner,
@@ -71,18 +71,30 @@ impl Datapath {
         }))
     }
 
-    /// The facts of a packet that is ESP addressed to us; any other is not opened (DESIGN:
+    /// The facts of a packet that is ESP or AH addressed to us; any other is not opened (DESIGN:
     /// admission).
     #[inline]
-    fn is_ours(&self, layout: &Layout, packet: &[u8], interface: u32) -> Option<Outer> {
-        if layout.protocol != protocol::ESP || layout.is_fragment() {
-            return None;
+    fn protected_for_us(
+        &self,
+        layout: &Layout,
+        packet: &[u8],
+        interface: u32,
+    ) -> Result<Option<Outer>, DropReason> {
+        if !matches!(layout.protocol, protocol::ESP | protocol::AH) {
+            return Ok(None);
         }
         let destination = layout.destination(packet);
         if !self.tables.local.contains(destination) {
-            return None;
+            return Ok(None);
         }
-        Some(Outer {
+        if layout.is_fragment() {
+            return Err(DropReason::EspFragment);
+        }
+        if layout.protocol == protocol::AH {
+            // There are no AH SAs yet, and clear traffic it is not (RFC 4301 §5.2 step 3a).
+            return Err(DropReason::NoSaIn);
+        }
+        Ok(Some(Outer {
             source: layout.source(packet),
             destination,
             interface,
@@ -94,7 +106,7 @@ impl Datapath {
                 DontFragment::Clear
             },
             encapsulation: Encapsulation::Esp,
-        })
+        }))
     }
 
     /// Through one SA. `before` is the layout of the headers before ESP, if they are in the train;

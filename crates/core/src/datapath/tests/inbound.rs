@@ -5,7 +5,7 @@ use crate::sad::*;
 use crate::spd::*;
 use crate::*;
 use sealway_packet::{Arrival, Egress, Packet, Train};
-use sealway_wire::{Family, build, ecn};
+use sealway_wire::{Family, build, ecn, protocol};
 
 fn tunnel_pair() -> (Engine, Engine) {
     let sas = vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)];
@@ -177,6 +177,24 @@ fn whole_packets_that_are_neither_ours_nor_protected_meet_the_policy() {
         DropReason::Unprotected,
         "ESP for others is transit"
     );
+}
+
+#[test]
+fn ah_for_us_and_esp_in_fragments_are_never_taken_for_clear_traffic() {
+    let bypass = policy(Direction::In, Family::V4, Action::Bypass);
+    let mut b = engine(&[RIGHT], vec![Command::AddPolicy(bypass)]);
+    let packet = build::Packet::new(ip(LEFT), ip(RIGHT));
+    let whole = |octets: &[u8]| {
+        let train = Train::detached(octets);
+        Packet::new(train, Arrival::Whole { interface: 1 })
+    };
+    let ah = packet.payload(protocol::AH, &[0; 40]);
+    assert_eq!(reject(&mut b, whole(&ah)), DropReason::NoSaIn);
+    for piece in fragments(&packet.payload(protocol::ESP, &[0; 3000])) {
+        assert_eq!(reject(&mut b, whole(&piece)), DropReason::EspFragment);
+    }
+    let transit = build::Packet::new(ip(LEFT), ip("192.0.2.99"));
+    let _ = deliver(&mut b, whole(&transit.payload(protocol::AH, &[0; 40])));
 }
 
 #[test]
