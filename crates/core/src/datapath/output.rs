@@ -299,9 +299,14 @@ impl Sealed {
         id: u16,
         store: &HeaderStore,
     ) -> Result<(), DropReason> {
-        match self.header {
-            Header::Kept => store.put_back(train, protocol::ESP),
-            Header::AsFacts => xform::materialise(train, &self.outer, id),
+        match (self.header, self.outer.encapsulation) {
+            (Header::Kept, Encapsulation::Esp | Encapsulation::Ah) => {
+                store.put_back(train, protocol::ESP)
+            }
+            // In UDP the header is written anew, as `egress` has it.
+            (Header::Kept, Encapsulation::Udp { .. }) | (Header::AsFacts, _) => {
+                xform::materialise(train, &self.outer, id)
+            }
         }
     }
 

@@ -146,6 +146,42 @@ fn esp_in_udp_says_its_ports_and_comes_out_at_the_other_end() {
 }
 
 #[test]
+fn esp_in_udp_inside_a_tunnel_has_its_udp_header_whatever_options_the_packet_had() {
+    let mut inner = sa(LEFT, RIGHT, 0x1000, SaMode::Transport);
+    inner.encapsulation = Some(UdpEncapsulation {
+        source: 4500,
+        destination: 4501,
+    });
+    let outer = sa(LEFT6, RIGHT6, 0x1001, SaMode::Tunnel);
+    let (mut a, _) = pair(
+        Family::V4,
+        vec![TRANSPORT, tunnel(LEFT6, RIGHT6)],
+        vec![inner, outer.clone()],
+    );
+    let mut b = engine(&[RIGHT6], vec![add_sa(outer)]);
+    let lax = policy(Direction::Fwd, Family::V4, {
+        Action::Protect(vec![tunnel(LEFT6, RIGHT6)])
+    });
+    b.apply(vec![Command::AddPolicy(lax)]).unwrap();
+    b.begin(Time::default());
+    let packet = build::Packet::new(ip(LEFT), ip(RIGHT));
+    for packet in [packet.clone(), packet.options(&[148, 4, 0, 0])] {
+        let (egress, train) = send(&mut a, &packet.udp(1, 2, b"hello"));
+        let came = deliver(&mut b, arrive(egress, train.packet()));
+        let layout = Layout::parse(&came).unwrap();
+        assert_eq!(layout.protocol, protocol::UDP);
+        let (source, destination) = (4500, 4501);
+        assert_eq!(
+            layout.ports,
+            sealway_wire::Ports::Pair {
+                source,
+                destination
+            }
+        );
+    }
+}
+
+#[test]
 fn the_outer_header_takes_dscp_ecn_and_dont_fragment_as_the_standards_say() {
     let cases = [
         (DontFragmentRule::Copy, true, DontFragment::Set),
