@@ -125,7 +125,7 @@ impl Datapath {
         let place = self
             .tables
             .sad
-            .by_spi(spi, outer.destination, Protocol::Esp)
+            .by_spi(spi, outer.destination, protocol_of(outer))
             .ok_or(DropReason::NoSaIn)?;
         let sa = self.tables.sad.at(place).ok_or(DropReason::NoSaIn)?;
         check_outer(sa, outer)?;
@@ -159,6 +159,14 @@ impl Datapath {
             check_selector(selector, &key)?;
         }
         Ok(Inner::Packet(layout))
+    }
+}
+
+#[inline]
+const fn protocol_of(outer: &Outer) -> Protocol {
+    match outer.encapsulation {
+        Encapsulation::Esp | Encapsulation::Udp { .. } => Protocol::Esp,
+        Encapsulation::Ah => Protocol::Ah,
     }
 }
 

@@ -84,6 +84,10 @@ fn the_outer_header_must_be_the_sas() {
     };
     let arrival = arrive(Egress::Payload(other), train.packet());
     assert_eq!(reject(&mut b, arrival), DropReason::EncapsulationMismatch);
+    let mut other = outer;
+    other.encapsulation = sealway_packet::Encapsulation::Ah;
+    let arrival = arrive(Egress::Payload(other), train.packet());
+    assert_eq!(reject(&mut b, arrival), DropReason::NoSaIn);
 }
 
 #[test]
