@@ -78,14 +78,14 @@ fn diagnostic(error: &toml::de::Error, text: &str) -> Diagnostic {
         }
         _ => {
             let message = message.trim_end().replace('\n', ": ");
-            Diagnostic::new(shortened(span, text), plain(&message))
+            Diagnostic::new(first_line(span, text), plain(&message))
         }
     };
     diagnostic.without_keys()
 }
 
 /// Without the line's end, and of a section only its first line.
-fn shortened(span: std::ops::Range<usize>, text: &str) -> Span {
+pub(super) fn first_line(span: std::ops::Range<usize>, text: &str) -> Span {
     let marked = text.get(span.clone()).unwrap_or("");
     let line = marked.lines().next().unwrap_or("").trim_end();
     Span::new(span.start, span.start + line.len())
@@ -93,6 +93,10 @@ fn shortened(span: std::ops::Range<usize>, text: &str) -> Span {
 
 /// Serde's words in a user's.
 fn plain(message: &str) -> String {
+    if message == "invalid type: map, expected a sequence" {
+        return "this section is one of a list: write its name in double brackets, as in [[inside]]"
+            .into();
+    }
     let words = [
         ("missing field", "this section lacks the key"),
         ("invalid type: ", "here stands "),
@@ -127,12 +131,14 @@ fn listed(known: &[&str]) -> String {
     }
 }
 
-/// The key that was probably meant: at most one wrong letter in three.
+/// The key that was probably meant: cut short, or at most one wrong letter in three.
 fn closest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|key| (distance(unknown, key), *key))
-        .filter(|(distance, key)| *distance <= key.len().div_ceil(3))
+        .filter(|(distance, key)| {
+            *distance <= key.len().div_ceil(3) || (unknown.len() > 2 && key.starts_with(unknown))
+        })
         .min()
         .map(|(_, key)| key)
 }

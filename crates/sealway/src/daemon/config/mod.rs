@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use sealway_core::DefaultAction;
+use sealway_core::selector::AddressRange;
 use sealway_setkey::{Colour, Diagnostic, Span};
 use toml::Spanned;
 use zeroize::Zeroizing;
@@ -152,9 +153,8 @@ fn one<T>(list: Vec<Spanned<T>>, name: &str, text: &str) -> Result<T, Box<Diagno
             format!("a section [[{name}]] is missing"),
         )),
         (Some(_), Some(second)) => {
-            let start = second.span().start;
             let message = format!("a second [[{name}]]: this version serves one");
-            Err(refused(Span::new(start, start), message))
+            Err(refused(file::first_line(second.span(), text), message))
         }
     }
 }
@@ -180,7 +180,7 @@ fn inside(inside: file::Inside) -> Result<Inside, Box<Diagnostic>> {
     Ok(Inside {
         device: device(inside.device)?,
         addresses: prefixes(&inside.addresses, "an address such as 10.1.0.1/24")?,
-        routes: prefixes(&inside.routes, "a prefix such as 10.2.0.0/24")?,
+        routes: networks(&inside.routes)?,
         mtu: inside.mtu.map(Spanned::into_inner),
     })
 }
@@ -248,6 +248,22 @@ fn prefixes(list: &[Spanned<String>], expected: &str) -> Result<Vec<Prefix>, Box
         })
     };
     list.iter().map(one).collect()
+}
+
+/// Prefixes without bits behind their length: the kernel takes no others for routes.
+fn networks(list: &[Spanned<String>]) -> Result<Vec<Prefix>, Box<Diagnostic>> {
+    let prefixes = prefixes(list, "a prefix such as 10.2.0.0/24")?;
+    for (prefix, text) in prefixes.iter().zip(list) {
+        let network = AddressRange::prefix(prefix.address, prefix.length)
+            .map_or(prefix.address, |range| range.first());
+        if network != prefix.address {
+            let message = format!("{prefix} has bits behind its prefix");
+            let diagnostic = Diagnostic::new(text.span().into(), message).without_keys();
+            let label = format!("did you mean {network}/{}?", prefix.length);
+            return Err(Box::new(diagnostic.label(label)));
+        }
+    }
+    Ok(prefixes)
 }
 
 /// `ADDRESS/LENGTH`, or an address alone.

@@ -52,11 +52,12 @@ impl Origins {
     }
 }
 
-/// Where an SA was asked for.
+/// Where an SA or a policy was asked for.
+#[derive(Clone, Copy)]
 enum Origin {
     /// It was there before.
     Running,
-    /// In this source, at this SPI.
+    /// In this source, by these words.
     Script(usize, Span),
 }
 
@@ -69,8 +70,8 @@ struct KnownSa {
 pub(super) struct Translator {
     /// What there will be when all commands so far are applied.
     sas: BTreeMap<SaId, KnownSa>,
-    /// How many policies have this direction and selector.
-    policies: HashMap<(Direction, Selector), usize>,
+    /// The priorities of the policies that have this direction and selector.
+    policies: HashMap<(Direction, Selector), BTreeMap<u32, Origin>>,
     /// The ends of tunnels that policies ask for.
     tunnels: HashSet<(IpAddr, IpAddr)>,
     /// SAs whose mode the script left open.
@@ -107,7 +108,7 @@ impl Translator {
             translator.sas.insert(sa.config.id, known);
         }
         for policy in tables.spd.iter() {
-            translator.know_policy(&policy.config);
+            translator.know_policy(&policy.config, Origin::Running);
         }
         translator
     }
@@ -195,7 +196,8 @@ impl Translator {
         let config = sa::config(add)?;
         let id = config.id;
         if let Some(known) = self.sas.get(&id) {
-            return Err(Box::new(self.duplicate(add.spi.span, &id, known)));
+            let error = sad::SaError::Exists(id);
+            return Err(self.twice(add.spi.span, error.to_string(), known.origin));
         }
         let known = KnownSa {
             source: config.source,
@@ -215,16 +217,16 @@ impl Translator {
         Ok(())
     }
 
-    fn duplicate(&self, span: Span, id: &SaId, known: &KnownSa) -> Diagnostic {
-        let error = sad::SaError::Exists(*id);
-        let diagnostic = Diagnostic::new(span, error.to_string());
-        match known.origin {
+    /// What is asked for exists already.
+    fn twice(&self, span: Span, message: String, origin: Origin) -> Box<Diagnostic> {
+        let diagnostic = Diagnostic::new(span, message);
+        Box::new(match origin {
             Origin::Script(source, first) if source == self.source => diagnostic
                 .label("a second time")
                 .related(first, "the first time"),
-            Origin::Script(..) => diagnostic.label("another file of this transaction adds it"),
-            Origin::Running => diagnostic.label("this SA is running"),
-        }
+            Origin::Script(..) => diagnostic.label("another file adds the same"),
+            Origin::Running => diagnostic.label("it is running"),
+        })
     }
 
     fn delete(&mut self, span: Span, id: &tree::SaId) -> Translated<()> {
@@ -280,7 +282,14 @@ impl Translator {
 
     fn add_policy(&mut self, span: Span, entry: &tree::SpdEntry) -> Translated<()> {
         for config in policy::configs(entry)? {
-            self.know_policy(&config);
+            let key = (config.direction, config.selector.clone());
+            let known = self.policies.get(&key);
+            if let Some(origin) = known.and_then(|known| known.get(&config.priority)) {
+                let message = "a policy with this direction, selector and priority exists already: \
+                               `spdupdate` replaces it";
+                return Err(self.twice(span, message.into(), *origin));
+            }
+            self.know_policy(&config, Origin::Script(self.source, span));
             self.change(span, Command::AddPolicy(config));
         }
         Ok(())
@@ -288,9 +297,8 @@ impl Translator {
 
     fn update_policy(&mut self, span: Span, entry: &tree::SpdEntry) -> Translated<()> {
         for config in policy::configs(entry)? {
-            let (direction, selector) = (config.direction, config.selector.clone());
-            self.remove_policy(span, direction, selector);
-            self.know_policy(&config);
+            while self.remove_policy(span, config.direction, &config.selector) {}
+            self.know_policy(&config, Origin::Script(self.source, span));
             self.change(span, Command::AddPolicy(config));
         }
         Ok(())
@@ -299,7 +307,7 @@ impl Translator {
     fn delete_policy(&mut self, span: Span, entry: &tree::SpdDelete) -> Translated<()> {
         let direction = policy::direction(entry.direction.value);
         for selector in policy::selectors(&entry.selector)? {
-            if !self.remove_policy(span, direction, selector) {
+            if !self.remove_policy(span, direction, &selector) {
                 let message = "there is no policy with this direction and selector";
                 return Err(Box::new(
                     Diagnostic::new(span, message).help("`spddump;` shows those that there are"),
@@ -309,9 +317,10 @@ impl Translator {
         Ok(())
     }
 
-    fn know_policy(&mut self, config: &PolicyConfig) {
+    fn know_policy(&mut self, config: &PolicyConfig, origin: Origin) {
         let key = (config.direction, config.selector.clone());
-        *self.policies.entry(key).or_default() += 1;
+        let known = self.policies.entry(key).or_default();
+        known.insert(config.priority, origin);
         let Action::Protect(templates) = &config.action else {
             return;
         };
@@ -326,20 +335,15 @@ impl Translator {
         }
     }
 
-    /// Whether there was one.
-    fn remove_policy(&mut self, span: Span, direction: Direction, selector: Selector) -> bool {
-        let key = (direction, selector);
-        let Some(count) = self.policies.get_mut(&key) else {
+    /// Removes the best one; whether there was one.
+    fn remove_policy(&mut self, span: Span, direction: Direction, selector: &Selector) -> bool {
+        let known = self.policies.get_mut(&(direction, selector.clone()));
+        if known.and_then(BTreeMap::pop_first).is_none() {
             return false;
-        };
-        *count -= 1;
-        if *count == 0 {
-            self.policies.remove(&key);
         }
-        let (direction, selector) = key;
         let command = Command::DeletePolicy {
             direction,
-            selector,
+            selector: selector.clone(),
         };
         self.change(span, command);
         true

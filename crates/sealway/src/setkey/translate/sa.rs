@@ -137,15 +137,15 @@ fn suite(add: &tree::Add) -> Translated<(Suite, SecretKey, SecretKey)> {
         integrity.map(|integrity| authentication(integrity.algorithm.value)),
         key.len(),
     )
-    .map_err(|error| {
-        let span = match error {
-            SuiteError::KeyLength { .. } => cipher.key.span,
-            SuiteError::Nothing
-            | SuiteError::Unauthenticated { .. }
-            | SuiteError::Twice { .. }
-            | SuiteError::Unknown { .. } => cipher.algorithm.span,
-        };
-        Box::new(Diagnostic::new(span, error.to_string()).label(octets(key.len())))
+    .map_err(|error| match error {
+        SuiteError::KeyLength { .. } => {
+            let diagnostic = Diagnostic::new(cipher.key.span, error.to_string());
+            Box::new(diagnostic.label(octets(key.len())))
+        }
+        SuiteError::Nothing
+        | SuiteError::Unauthenticated { .. }
+        | SuiteError::Twice { .. }
+        | SuiteError::Unknown { .. } => wrong(cipher.algorithm.span, error.to_string()),
     })?;
     let authentication_key = match integrity {
         None => SecretKey::default(),
@@ -209,14 +209,6 @@ fn sequence(add: &tree::Add) -> Translated<SequenceRules> {
             }
         },
     };
-    if let (Some(esn), None, Some(zero)) = (&add.esn, window, &add.window) {
-        return Err(Box::new(
-            Diagnostic::new(zero.span, SaError::ExtendedWithoutReplay.to_string())
-                .label("no replay window")
-                .related(esn.span, "extended sequence numbers")
-                .help("leave the window out: it is then 1024 packets"),
-        ));
-    }
     Ok(SequenceRules {
         form: match add.esn {
             Some(_) => Sequence::Extended,

@@ -1,0 +1,82 @@
+//! Starting, ending, being killed.
+
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::signal::Signal;
+
+use crate::host::{POLICIES, SAS, TUNNEL, exchange, for_host, hosts, sealway};
+
+#[test]
+fn a_signal_ends_it_and_leaves_nothing() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let (left, _right) = hosts();
+        let mut a = left.up(&for_host(1, TUNNEL), SAS);
+        assert!(left.interfaces().contains(&"seal0".into()));
+        assert!(left.routes().contains(&"10.2.0.0".parse().unwrap()));
+        a.signal(signal);
+        assert!(a.wait().success(), "{}", a.said);
+        assert_eq!(left.interfaces(), ["lo", "veth"]);
+        assert!(!left.routes().contains(&"10.2.0.0".parse().unwrap()));
+        assert!(!a.control.exists());
+    }
+}
+
+#[test]
+fn after_a_kill_the_next_start_works() {
+    let (left, right) = hosts();
+    let script = |number| SAS.to_owned() + &for_host(number, POLICIES);
+    let mut a = left.up(&for_host(1, TUNNEL), &script(1));
+    let _b = right.up(&for_host(2, TUNNEL), &script(2));
+    a.signal(Signal::SIGKILL);
+    assert_eq!(a.wait().signal(), Some(9));
+    assert!(a.control.exists());
+    let a = left.up(&for_host(1, TUNNEL), &script(1));
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&here, &there, b"once more");
+    assert_eq!(
+        a.show("sa")[0]["packets"]
+            .as_u64()
+            .map(|packets| packets > 0),
+        Some(true)
+    );
+}
+
+#[test]
+fn two_daemons_do_not_share_a_socket_a_device_or_a_port() {
+    let (left, _right) = hosts();
+    let _a = left.up(&for_host(1, TUNNEL), "");
+    let said = left.refused(&for_host(1, TUNNEL), "");
+    assert!(
+        said.starts_with("sealway: a daemon is already running: it answers at control.sock;"),
+        "{said}"
+    );
+    let other = for_host(1, TUNNEL).replace("control.sock", "other.sock");
+    let said = left.refused(&other, "");
+    assert_eq!(
+        said,
+        "sealway: UDP port 4500 is in use by another program: stop it or choose another port\n"
+    );
+    let said = left.refused(&other.replace("[policy]", "port = 0\n[policy]"), "");
+    assert_eq!(
+        said,
+        "sealway: the device seal0 is in use by another process: stop that process or choose another name\n"
+    );
+    assert!(!left.directory.path().join("other.sock").exists());
+}
+
+#[test]
+fn without_a_daemon_the_commands_say_so() {
+    for command in [["setkey", "-D"], ["show", "sa"]] {
+        let output = sealway()
+            .args(command)
+            .args(["--control", "/nowhere/control.sock"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            said,
+            "sealway: no daemon answers at /nowhere/control.sock: start one with `sealway up FILE`, or name its socket with --control\n"
+        );
+    }
+}

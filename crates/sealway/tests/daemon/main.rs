@@ -1,0 +1,8 @@
+//! `sealway up` between network namespaces, and what `setkey` and `show` do to it. Needs root.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod host;
+mod life;
+mod live;
+mod traffic;
