@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// What a script printed (both its outputs in one) and how it ended.
+/// What a script printed and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What was printed.
@@ -93,7 +93,8 @@ impl Drop for Namespace {
     }
 }
 
-/// Runs a command of the machine, at most for `limit`.
+/// Runs a command of the machine, at most for `limit`. What it says on standard error is in the
+/// reply only if it fails.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -105,7 +106,9 @@ pub fn run(command: &[&str], limit: Duration) -> Result<Reply> {
         .output()
         .with_context(|| format!("cannot run {}", command.join(" ")))?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
     Ok(Reply {
         output: text,
         status: output.status.code().unwrap_or(128),

@@ -65,6 +65,14 @@ impl End {
         }
     }
 
+    /// Another host in the same network, which sends through this end.
+    pub fn behind(self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::new(10, self.number(), 0, 9).into(),
+            Family::V6 => Ipv6Addr::new(0xfd00, self.number().into(), 0, 0, 0, 0, 0, 9).into(),
+        }
+    }
+
     /// The network behind this end.
     pub fn network(self, family: Family) -> String {
         match family {

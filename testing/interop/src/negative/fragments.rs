@@ -132,11 +132,10 @@ impl Fragments {
         Ok(())
     }
 
-    /// A fragment with more to come, from a host at or behind `from` to one at or behind the other
-    /// end.
+    /// A fragment with more to come, from a host behind the peer to ours, or between the ends themselves.
     fn fragment(&self, from: End, offset: u16, data: &[u8]) -> Vec<u8> {
         let addresses = match from {
-            End::Peer => (from.inner(self.family), End::Ours.inner(self.family)),
+            End::Peer => (from.behind(self.family), End::Ours.inner(self.family)),
             End::Ours => (from.outer(self.family), End::Peer.outer(self.family)),
         };
         let units = offset / 8;
