@@ -156,7 +156,7 @@ impl Datapath {
         if let Some(selector) = &sa.config.selector {
             let key = Key::of(&layout, train.packet());
             let key = self.in_fragments.complete(key, &layout, self.now)?;
-            check_selector(selector, &key)?;
+            check_selector(selector, &key, &layout)?;
         }
         Ok(Inner::Packet(layout))
     }
@@ -184,13 +184,15 @@ fn check_outer(sa: &Sa, outer: &Outer) -> Result<(), DropReason> {
 }
 
 /// What came out of the SA against the SA's own selectors (RFC 4301 §5.2 step 4).
-fn check_selector(selector: &Selector, key: &Key) -> Result<(), DropReason> {
+fn check_selector(selector: &Selector, key: &Key, layout: &Layout) -> Result<(), DropReason> {
     if selector.matches(key) {
         Ok(())
-    } else if key.is_partial() && selector.may_match(key) {
-        Err(DropReason::FragmentNoState)
-    } else {
+    } else if !key.is_partial() || !selector.may_match(key) {
         Err(DropReason::SelectorMismatch)
+    } else if layout.is_first() {
+        Err(DropReason::FragmentTiny)
+    } else {
+        Err(DropReason::FragmentNoState)
     }
 }
 
