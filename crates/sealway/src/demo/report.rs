@@ -111,7 +111,7 @@ impl Report {
         if let Some(column) = table.column_mut(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        table.to_string()
+        table.trim_fmt()
     }
 
     /// What happened, in a sentence or two.

@@ -17,6 +17,7 @@ use sealway_io::namespace::Namespace;
 use sealway_io::process::die_with_us;
 
 use super::topology::{CLEAR, INSIDE};
+use super::write_private;
 use crate::daemon::protocol::{KeyDisplay, Request, What};
 use crate::demo::address::{self, End, FAMILIES};
 use crate::demo::limit::{Limit, TICK};
@@ -234,19 +235,6 @@ fn ask(control: &Path) -> Result<UnixStream> {
 
 fn answers(mut stream: &UnixStream) -> bool {
     matches!(stream.read(&mut [0]), Ok(1))
-}
-
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(text.as_bytes())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

@@ -7,7 +7,10 @@ mod traffic;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use sealway_io::tun::Tun;
@@ -73,8 +76,7 @@ impl Hosts {
         }
         order.interrupt.check()?;
         if let Some(path) = order.wireshark {
-            fs::write(path, wireshark(&gateways, order.limit)?)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            write_private(path, &wireshark(&gateways, order.limit)?)?;
         }
         if let Some(path) = order.sent {
             super::sent::write(path, &sent)?;
@@ -139,6 +141,16 @@ fn wireshark(gateways: &[Gateway], limit: &Limit) -> Result<String> {
         lines.extend(table.lines().map(str::to_owned));
     }
     Ok(lines.into_iter().map(|line| line + "\n").collect())
+}
+
+/// A file that only we may read, in the place of any that is there.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// An error if a gateway has ended: then no flow can arrive.
