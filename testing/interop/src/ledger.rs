@@ -1,6 +1,6 @@
 //! What a run makes outside its own memory, written down before it is used.
 //!
-//! A run owns one directory under [`ROOT`], named by its process id. In it stand its files and one
+//! A run owns one directory under `ROOT`, named by its process id. In it stand its files and one
 //! line for each process and namespace that must end with it. Dropping the [`Ledger`] ends them;
 //! so do SIGINT and SIGTERM; what a killed run left behind, the next one ends before it starts.
 

@@ -1,6 +1,6 @@
 //! The file of `sealway up`, in TOML; `docs/configuration.md` is its manual.
 //!
-//! Read in two steps: [`file`] says what may stand there, this module what it means. Every mistake
+//! Read in two steps: `file` says what may stand there, this module what it means. Every mistake
 //! points at its place in the text.
 
 mod file;
@@ -302,7 +302,7 @@ fn scripts(names: &[Spanned<String>], directory: &Path) -> Vec<Script> {
     names.iter().map(script).collect()
 }
 
-/// Keys of [daemon] that later versions will serve.
+/// Keys of `[daemon]` that later versions will serve.
 fn check(daemon: &file::Daemon) -> Result<(), Box<Diagnostic>> {
     if let Some(state) = &daemon.state {
         return Err(not_yet(state.span(), "a state directory"));
