@@ -45,7 +45,10 @@ pub fn main() -> ExitCode {
             .is_some_and(|stem| stem == "setkey")
     });
     let command = if by_name {
-        Command::Setkey(Setkey::parse().arguments)
+        match Setkey::try_parse() {
+            Ok(setkey) => Command::Setkey(setkey.arguments),
+            Err(usage) => return setkey_usage(&usage),
+        }
     } else {
         Cli::parse().command
     };
@@ -61,9 +64,34 @@ pub fn main() -> ExitCode {
         Err(error) => {
             match error.downcast_ref::<Diagnosed>() {
                 Some(Diagnosed(shown)) => eprint!("{shown}"),
-                None => eprintln!("sealway: {error:#}"),
+                None => eprintln!("sealway: {}", sentence(&error)),
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Every setkey ends with 1 where its arguments are wrong.
+fn setkey_usage(usage: &clap::Error) -> ExitCode {
+    // There is nobody to tell that nobody can be told.
+    let _ = usage.print();
+    if usage.use_stderr() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// The error and its causes; what a cause says that was said already is left out.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }

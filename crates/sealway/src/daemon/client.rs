@@ -56,7 +56,11 @@ pub fn ask<T: DeserializeOwned>(socket: &Path, request: &Request) -> Result<T, E
             .map_err(broken)?,
     );
     line.push(b'\n');
-    stream.write_all(&line).map_err(broken)?;
+    match stream.write_all(&line) {
+        // It may have said why before it hung up.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(broken(error)),
+        Ok(()) | Err(_) => {}
+    }
     let mut answer = Zeroizing::new(String::new());
     BufReader::new(stream)
         .read_line(&mut answer)

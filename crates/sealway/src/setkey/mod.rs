@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::daemon::client::{self, Error};
 use crate::daemon::config::{CONTROL, Diagnosed};
 use crate::daemon::protocol::{KeyDisplay, Request, Script};
+use crate::show;
 pub(crate) use dump::Written;
 pub use script::{Mistakes, Source, apply};
 pub(crate) use translate::priority_of;
@@ -65,7 +66,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let answer: Result<Zeroizing<String>, Error> = client::ask(&arguments.control, &request);
     match answer {
         Ok(output) => {
-            print!("{}", *output);
+            show::emit(&output)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(Error::Refused { message, mistakes }) if !mistakes.is_empty() => {

@@ -4,7 +4,7 @@ pub mod report;
 mod tables;
 mod wireshark;
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,7 +75,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let keys = KeyDisplay::Shown;
             let what = What::Sa;
             let sas: Vec<report::Sa> = client::ask(socket, &Request::Show { what, keys })?;
-            print!("{}", *wireshark::table(&sas)?);
+            emit(&wireshark::table(&sas)?)?;
         }
         Subject::Sa { .. } => {
             let sas: Vec<report::Sa> = client::ask(socket, &ask(What::Sa))?;
@@ -103,12 +103,24 @@ fn print<T: Serialize>(
     json: bool,
     table: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<()> {
-    if !json {
-        println!("{}", table(report).trim_end());
+    let text = if !json {
+        table(report).trim_end().to_owned()
     } else if std::io::stdout().is_terminal() {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        serde_json::to_string_pretty(report)?
     } else {
-        println!("{}", serde_json::to_string(report)?);
+        serde_json::to_string(report)?
+    };
+    emit(&(text + "\n"))
+}
+
+/// Prints to standard output. Whoever reads it may stop reading: that is no error.
+pub(crate) fn emit(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sealway_io::namespace::Namespace;
-use sealway_io::netlink::{Address, Netlink, State};
+use sealway_io::netlink::{Address, Netlink, Route, State};
 use sealway_io::process;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -165,6 +165,35 @@ impl Host {
             .run(move || UdpSocket::bind(address).unwrap());
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
+    }
+
+    /// Gives an interface one more address.
+    pub(crate) fn add_address(&self, interface: &'static str, address: &str, prefix_length: u8) {
+        let address = address.parse().unwrap();
+        self.namespace.run(move || {
+            let mut netlink = Netlink::open().unwrap();
+            let interface = netlink.link(interface).unwrap().index;
+            let address = Address {
+                interface,
+                address,
+                prefix_length,
+            };
+            netlink.add_address(&address).unwrap();
+        });
+    }
+
+    /// Routes an address by way of another host.
+    pub(crate) fn add_route(&self, destination: &str, via: &str) {
+        let route = Route {
+            destination: destination.parse().unwrap(),
+            prefix_length: 32,
+            via: Some(via.parse().unwrap()),
+            interface: None,
+            source: None,
+            metric: None,
+        };
+        self.namespace
+            .run(move || Netlink::open().unwrap().add_route(&route).unwrap());
     }
 
     /// The names of this host's interfaces.

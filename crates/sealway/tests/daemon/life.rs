@@ -1,10 +1,12 @@
 //! Starting, ending, being killed.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
+use sealway_io::netlink::Netlink;
 
-use crate::host::{POLICIES, SAS, TUNNEL, exchange, for_host, hosts, sealway};
+use crate::host::{POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, sealway};
 
 #[test]
 fn a_signal_ends_it_and_leaves_nothing() {
@@ -79,4 +81,38 @@ fn without_a_daemon_the_commands_say_so() {
             "sealway: no daemon answers at /nowhere/control.sock: start one with `sealway up FILE`, or name its socket with --control\n"
         );
     }
+}
+
+#[test]
+fn a_device_that_is_taken_away_ends_it() {
+    let (left, _right) = hosts();
+    let mut a = left.up(&for_host(1, TUNNEL), SAS);
+    left.namespace.run(|| {
+        let mut netlink = Netlink::open().unwrap();
+        let device = netlink.link("seal0").unwrap().index;
+        netlink.remove_link(device).unwrap();
+    });
+    assert_eq!(a.wait().code(), Some(1));
+    assert!(
+        a.said.ends_with("sealway: the device seal0 was removed\n"),
+        "{}",
+        a.said
+    );
+    assert!(!a.control.exists());
+}
+
+#[test]
+fn called_by_the_name_setkey_it_is_setkey() {
+    let (left, _right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), "");
+    let name = left.directory.path().join("setkey");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sealway"), &name).unwrap();
+    let output = Command::new(&name)
+        .args(["-D", "--control"])
+        .arg(&a.control)
+        .output()
+        .unwrap();
+    assert_eq!(done(&output), "No SAD entries.\n");
+    let output = Command::new(&name).arg("-X").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
 }

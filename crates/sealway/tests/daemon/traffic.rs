@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use sealway_io::netlink::Netlink;
 use serde_json::json;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::host::{POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, nothing_arrives, until};
+use crate::host::{
+    Host, POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, nothing_arrives, until,
+};
 
 fn script(number: u8) -> String {
     SAS.to_owned() + &for_host(number, POLICIES)
@@ -132,4 +135,50 @@ fn without_a_clear_device_bypassed_traffic_is_refused_and_counted() {
     let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
     nothing_arrives(&here, &there);
     assert_eq!(a.dropped("bypass_refused"), 1);
+}
+
+#[test]
+fn a_link_that_shrinks_is_noticed_and_senders_are_told() {
+    let (left, right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), &script(1));
+    let _b = right.up(&for_host(2, TUNNEL), &script(2));
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&here, &there, &[1; 1300]);
+    assert_eq!(a.dropped("too_big"), 0);
+    set_mtu(&left, 1300);
+    exchange(&here, &there, &[2; 1300]);
+    assert_eq!(a.dropped("too_big"), 1);
+}
+
+#[test]
+fn a_link_that_nobody_told_of_is_found_by_what_does_not_fit() {
+    // The outside's address is the loopback's: which interface packets leave by, and how large
+    // they may be, only the routes know.
+    let (left, right) = hosts();
+    left.add_address("lo", "203.0.113.1", 32);
+    right.add_address("lo", "203.0.113.2", 32);
+    left.add_route("203.0.113.2", "192.0.2.2");
+    right.add_route("203.0.113.1", "192.0.2.1");
+    let elsewhere = |text: String| {
+        text.replace("192.0.2.1", "203.0.113.1")
+            .replace("192.0.2.2", "203.0.113.2")
+            .replace(", \"2001:db8::1\"", "")
+    };
+    set_mtu(&left, 1300);
+    let a = left.up(&elsewhere(for_host(1, TUNNEL)), &elsewhere(script(1)));
+    let _b = right.up(&elsewhere(for_host(2, TUNNEL)), &elsewhere(script(2)));
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&here, &there, &[1; 1200]);
+    exchange(&here, &there, &[2; 1300]);
+    let stats = a.show("stats");
+    assert_eq!(stats["devices"]["send_too_big"], 1, "{stats}");
+    assert_eq!(stats["drops"]["too_big"], 1, "{stats}");
+}
+
+fn set_mtu(host: &Host, mtu: u32) {
+    host.namespace.run(move || {
+        let mut netlink = Netlink::open().unwrap();
+        let link = netlink.link("veth").unwrap().index;
+        netlink.set_mtu(link, mtu).unwrap();
+    });
 }

@@ -150,3 +150,64 @@ impl AsFd for Client {
         self.stream.as_fd()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn client() -> (Client, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (Client::new(ours), theirs)
+    }
+
+    fn echo(request: &[u8]) -> Vec<u8> {
+        [b"<", request, b">"].concat()
+    }
+
+    /// What the client has been told so far.
+    fn told(stream: &mut UnixStream) -> String {
+        stream.set_nonblocking(true).unwrap();
+        let mut octets = Vec::new();
+        let _ = stream.read_to_end(&mut octets);
+        String::from_utf8(octets).unwrap()
+    }
+
+    #[test]
+    fn requests_may_come_in_pieces_and_together() {
+        let (mut client, mut stream) = client();
+        for (piece, answer) in [
+            ("on", ""),
+            ("e\n\n  \ntwo\nthr", "<one>\n<two>\n"),
+            ("ee\n", "<three>\n"),
+        ] {
+            stream.write_all(piece.as_bytes()).unwrap();
+            client.serve(echo);
+            assert_eq!(told(&mut stream), answer);
+        }
+        assert!(!client.is_done());
+        drop(stream);
+        client.serve(echo);
+        assert!(client.is_done());
+    }
+
+    #[test]
+    fn a_slow_reader_gets_everything_and_is_not_waited_for() {
+        let (mut client, mut stream) = client();
+        stream.write_all(b"long\n").unwrap();
+        let answer = vec![b'x'; 4 << 20];
+        client.serve(|_| answer.clone());
+        // It asks again, and is not read until it has taken its answer.
+        stream.write_all(b"again\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut received = String::new();
+        while !client.is_done() {
+            received += &told(&mut stream);
+            client.serve(echo);
+        }
+        received += &told(&mut stream);
+        let expected = String::from_utf8(answer).unwrap() + "\n<again>\n";
+        assert!(received == expected, "{} octets", received.len());
+    }
+}

@@ -1,7 +1,7 @@
 //! The control socket: claimed by one daemon at a time, spoken to by its own user and by root.
 
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::geteuid;
+
+use crate::daemon::protocol::Reply;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +79,16 @@ impl Socket {
     /// The next client that may speak to us; `None`: no more wait. Others are turned away.
     pub(super) fn accept(&self) -> Option<UnixStream> {
         loop {
-            let (stream, _) = self.listener.accept().ok()?;
-            if may_speak(&stream) && stream.set_nonblocking(true).is_ok() {
+            let (mut stream, _) = self.listener.accept().ok()?;
+            stream.set_nonblocking(true).ok()?;
+            if may_speak(&stream) {
                 return Some(stream);
             }
+            let refusal = Reply::error("only root and the daemon's own user may ask it anything");
+            let mut line = serde_json::to_vec(&refusal).unwrap_or_default();
+            line.push(b'\n');
+            // A stranger's loss.
+            let _ = stream.write_all(&line);
         }
     }
 }

@@ -28,42 +28,30 @@ impl Own {
         own
     }
 
-    /// Whether we sent the packet. (IPv6 extension headers are not walked: our sockets write none.
-    /// A later fragment shows no port, and is of use to nobody without the first.)
+    /// Whether we sent the packet. IPv6 extension headers are not walked: our sockets write none.
+    /// A later fragment shows no port; it is of use to nobody without the first.
     #[inline]
     pub(super) fn sent(&self, packet: &[u8]) -> bool {
-        match packet {
-            [
-                first,
-                _,
-                _,
-                _,
-                _,
-                _,
-                _,
-                _,
-                _,
-                protocol,
-                _,
-                _,
-                a,
-                b,
-                c,
-                d,
-                ..,
-            ] if first >> 4 == 4 => {
-                let header = usize::from(first & 0xf) * 4;
-                self.is_carrier(*protocol, packet.get(header..header + 2))
-                    && self.v4.contains(&[*a, *b, *c, *d])
-            }
-            [first, _, _, _, _, _, protocol, _, rest @ ..] if first >> 4 == 6 => {
-                self.is_carrier(*protocol, packet.get(40..42))
-                    && rest
-                        .first_chunk()
-                        .is_some_and(|source| self.v6.contains(source))
-            }
+        match packet.first().map(|octet| octet >> 4) {
+            Some(4) => self.sent_v4(packet).unwrap_or(false),
+            Some(6) => self.sent_v6(packet).unwrap_or(false),
             _ => false,
         }
+    }
+
+    fn sent_v4(&self, packet: &[u8]) -> Option<bool> {
+        let header: &[u8; 20] = packet.first_chunk()?;
+        let payload = usize::from(header[0] & 0xf) * 4;
+        let is_first = header[6] & 0x1f == 0 && header[7] == 0;
+        let port = packet.get(payload..payload + 2).filter(|_| is_first);
+        let is_ours = |address: &[u8; 4]| header[12..16] == *address;
+        Some(self.is_carrier(header[9], port) && self.v4.iter().any(is_ours))
+    }
+
+    fn sent_v6(&self, packet: &[u8]) -> Option<bool> {
+        let header: &[u8; 40] = packet.first_chunk()?;
+        let is_ours = |address: &[u8; 16]| header[8..24] == *address;
+        Some(self.is_carrier(header[6], packet.get(40..42)) && self.v6.iter().any(is_ours))
     }
 
     fn is_carrier(&self, number: u8, port: Option<&[u8]>) -> bool {
@@ -102,6 +90,9 @@ mod tests {
         assert!(own.sent(&ipv4(17, us, 4500)));
         assert!(own.sent(&ipv4(50, us, 0)));
         assert!(!own.sent(&ipv4(17, us, 53)));
+        let mut later = ipv4(17, us, 4500);
+        later[7] = 1;
+        assert!(!own.sent(&later));
         assert!(!own.sent(&ipv4(6, us, 4500)));
         assert!(!own.sent(&ipv4(17, [10, 0, 0, 1], 4500)));
         let mut packet = vec![0; 48];
