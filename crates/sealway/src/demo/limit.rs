@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Whether SIGINT, SIGTERM or SIGHUP came. Cloned, it is the same.
 #[derive(Clone, Debug)]
@@ -14,10 +15,12 @@ pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on these signals only leave word here: whoever works looks, ends, and cleans up.
+    /// A second signal ends the process where it stands.
     pub(super) fn catch() -> Result<Interrupt> {
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&came))
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&came))
+                .and_then(|_| flag::register(signal, Arc::clone(&came)))
                 .context("cannot watch for signals")?;
         }
         Ok(Interrupt(came))

@@ -83,8 +83,13 @@ impl Gateway {
             }
             match conversation.take() {
                 None => conversation = ask(&self.files.control).ok(),
-                Some(stream) if answers(&stream) => return Ok(()),
-                Some(stream) => conversation = Some(stream),
+                Some(mut stream) => match stream.read(&mut [0]) {
+                    Ok(1) => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        conversation = Some(stream);
+                    }
+                    _ => {}
+                },
             }
             if conversation.is_none() {
                 thread::sleep(TICK / 5);
@@ -114,7 +119,9 @@ impl Gateway {
         }
         let status = child.wait()?;
         ensure!(status.success(), "`sealway show sa --wireshark`: {status}");
-        Ok(fs::read_to_string(&self.files.table)?)
+        let table = fs::read_to_string(&self.files.table)?;
+        fs::remove_file(&self.files.table)?;
+        Ok(table)
     }
 
     /// How it ended, if it did.
@@ -231,10 +238,6 @@ fn ask(control: &Path) -> Result<UnixStream> {
     serde_json::to_writer(&mut stream, &question)?;
     stream.write_all(b"\n")?;
     Ok(stream)
-}
-
-fn answers(mut stream: &UnixStream) -> bool {
-    matches!(stream.read(&mut [0]), Ok(1))
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

@@ -12,9 +12,10 @@ use super::{Talk, socket};
 use crate::demo::limit::Limit;
 use crate::demo::measure::{DATAGRAM_COUNT, DATAGRAMS, Datagram, Measured};
 
-/// As with pings.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const ATTEMPTS: u32 = 5;
+/// How long the first attempt waits; each further one twice as long. Long, so that what is written
+/// down as sent once is not sent twice on a busy machine; the path's MTU is known from the pings.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 3;
 /// The longest datagram.
 const LONGEST: usize = 65_536;
 
