@@ -1,8 +1,9 @@
 //! Opening the devices that the configuration names.
 
 use anyhow::Context;
+use nix::errno::Errno;
 use sealway_io::clear::Clear;
-use sealway_io::netlink::{Address, Netlink, Route, State};
+use sealway_io::netlink::{Address, Error, Netlink, Route, State};
 use sealway_io::outside::{self, Outside};
 use sealway_io::sysctl;
 use sealway_io::tun::Tun;
@@ -101,28 +102,58 @@ fn inside(config: &Inside, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Resu
     let fitting = u32::from(link_mtu).saturating_sub(OVERHEAD).max(LEAST_MTU);
     netlink.set_mtu(tun.index(), config.mtu.unwrap_or(fitting))?;
     for prefix in &config.addresses {
-        netlink
-            .add_address(&Address {
-                interface: tun.index(),
-                address: prefix.address,
-                prefix_length: prefix.length,
-            })
+        add_address(prefix, tun.index(), netlink)
             .with_context(|| format!("the device {} cannot have {prefix}", config.device))?;
     }
     netlink.set_state(tun.index(), State::Up)?;
     for prefix in &config.routes {
-        netlink
-            .add_route(&Route {
-                destination: prefix.address,
-                prefix_length: prefix.length,
-                via: None,
-                interface: Some(tun.index()),
-                source: None,
-                metric: None,
-            })
+        add_route(prefix, tun.index(), netlink)
             .with_context(|| format!("{prefix} cannot be routed to {}", config.device))?;
     }
     Ok(tun)
+}
+
+/// A persistent device may have the address from last time.
+fn add_address(prefix: &Prefix, interface: u32, netlink: &mut Netlink) -> Result<(), Error> {
+    let address = Address {
+        interface,
+        address: prefix.address,
+        prefix_length: prefix.length,
+    };
+    match netlink.add_address(&address) {
+        Err(error) if is_there(&error) && netlink.addresses()?.contains(&address) => Ok(()),
+        added => added,
+    }
+}
+
+/// A persistent device may have the route from last time.
+fn add_route(prefix: &Prefix, interface: u32, netlink: &mut Netlink) -> Result<(), Error> {
+    let route = Route {
+        destination: prefix.address,
+        prefix_length: prefix.length,
+        via: None,
+        interface: Some(interface),
+        source: None,
+        metric: None,
+    };
+    match netlink.add_route(&route) {
+        Err(error) if is_there(&error) => {
+            let ours = |known: &Route| {
+                (known.destination, known.prefix_length, known.interface)
+                    == (route.destination, route.prefix_length, route.interface)
+            };
+            if netlink.routes()?.iter().any(ours) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        added => added,
+    }
+}
+
+fn is_there(error: &Error) -> bool {
+    error.errno == Errno::EEXIST as i32
 }
 
 /// The host routes on what comes out of the clear device, whoever sent it: its own packets too,

@@ -13,7 +13,7 @@ mod network;
 pub mod protocol;
 mod worker;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
 use sealway_io::readiness::Wake;
 use sealway_packet::Pool;
 use sealway_setkey::{Colour, Keys};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::setkey;
 use config::{Config, Diagnosed};
@@ -49,7 +49,7 @@ const EVENTS: usize = 256;
 /// put together.
 const ENGINE_BUFFERS: usize = 64;
 
-/// Runs the daemon until SIGINT, SIGTERM or SIGHUP.
+/// Runs the daemon until SIGINT or SIGTERM.
 ///
 /// # Errors
 /// What went wrong, as a sentence or as text that underlines the mistake.
@@ -65,7 +65,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let signals = signals().context("signals cannot be handled")?;
     let socket = Socket::claim(&config.control)?;
     let daemon = start(&config, control, socket, signals)?;
-    eprintln!("sealway: ready: {}", summary(&config, &daemon));
+    // Whoever started it may not want to hear that it is ready.
+    let _ = writeln!(
+        std::io::stderr(),
+        "sealway: ready: {}",
+        summary(&config, &daemon)
+    );
     daemon.run()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -168,7 +173,7 @@ fn random(octets: &mut [u8]) {
 /// A stream that becomes readable when a signal says to end.
 fn signals() -> std::io::Result<UnixStream> {
     let (signals, sender) = UnixStream::pair()?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM] {
         signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
     }
     Ok(signals)
@@ -182,6 +187,7 @@ fn start_log() -> Colour {
         .with_writer(std::io::stderr)
         .with_ansi(is_terminal)
         .with_target(false)
+        .log_internal_errors(false)
         .try_init();
     if is_terminal {
         Colour::Always

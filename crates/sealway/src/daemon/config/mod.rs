@@ -121,9 +121,10 @@ impl Config {
     pub fn parse(text: &str, directory: &Path) -> Result<Config, Box<Diagnostic>> {
         let file = file::File::parse(text)?;
         let control = file.daemon.control.as_ref();
+        let inside = inside(one(file.inside, "inside", text)?)?;
         let config = Config {
-            inside: inside(one(file.inside, "inside", text)?)?,
-            outside: outside(one(file.outside, "outside", text)?)?,
+            outside: outside(one(file.outside, "outside", text)?, &inside)?,
+            inside,
             default: default(file.policy.default.as_ref())?,
             scripts: scripts(&file.policy.setkey, directory),
             control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
@@ -185,7 +186,7 @@ fn inside(inside: file::Inside) -> Result<Inside, Box<Diagnostic>> {
     })
 }
 
-fn outside(outside: file::Outside) -> Result<Outside, Box<Diagnostic>> {
+fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagnostic>> {
     let span = outside.addresses.span();
     let addresses: Vec<IpAddr> = outside
         .addresses
@@ -196,6 +197,12 @@ fn outside(outside: file::Outside) -> Result<Outside, Box<Diagnostic>> {
     if addresses.is_empty() {
         let message = "the outside has no address: name at least one of this host";
         return Err(wrong(span.into(), message));
+    }
+    if let Some(clear) = &outside.clear
+        && *clear.get_ref() == inside.device
+    {
+        let message = "the clear device must be another than the inside device";
+        return Err(wrong(clear.span().into(), message));
     }
     Ok(Outside {
         addresses,

@@ -438,3 +438,17 @@ error: more than one worker is not built yet: leave this key out
 "#,
     );
 }
+
+#[test]
+fn the_clear_device_is_not_the_inside_device() {
+    says(
+        &(SHORTEST.to_owned() + r#"clear = "seal0""#),
+        r#"
+error: the clear device must be another than the inside device
+ --> sealway.toml:6:9
+  |
+6 | clear = "seal0"
+  |         ^^^^^^^
+"#,
+    );
+}

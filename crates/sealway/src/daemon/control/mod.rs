@@ -77,12 +77,10 @@ impl Daemon {
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         let outcome = self.serve();
         self.worker.ask(worker::Request::Stop);
-        let joined = self.worker.thread.join();
-        outcome?;
-        if joined.is_err() {
+        if self.worker.thread.join().is_err() {
             bail!("the worker panicked: this is an error of Sealway's, please report it");
         }
-        Ok(())
+        outcome
     }
 
     fn serve(&mut self) -> anyhow::Result<()> {

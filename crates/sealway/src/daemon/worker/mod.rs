@@ -333,3 +333,7 @@ impl Worker<'_> {
         self.ways.wake_control.wake();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
