@@ -134,14 +134,19 @@ impl Daemon {
         self.worker.wake_control.clear();
         loop {
             match self.worker.events.try_recv() {
-                Ok(Event::TooBig { destination, mtu }) => {
-                    self.change(Command::LearnPathMtu { destination, mtu });
-                }
+                Ok(Event::TooBig { destination, mtu }) => self.learn_mtu(destination, mtu),
                 Ok(Event::Failed(what)) => tracing::warn!("{what}"),
                 Ok(Event::Gone(device)) => bail!("the device {device} was removed"),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => bail!("the worker has ended"),
             }
+        }
+    }
+
+    /// Many packets may say the same before the first is heard.
+    fn learn_mtu(&mut self, destination: IpAddr, mtu: u16) {
+        if self.control.tables().paths.mtu(destination) > mtu {
+            self.change(Command::LearnPathMtu { destination, mtu });
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use sealway_core::{Datapath, Time, Verdict};
+use sealway_core::{Admitted, Datapath, Time, Verdict};
 use sealway_io::SendError;
 use sealway_io::clear::Clear;
 use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
@@ -285,7 +285,7 @@ impl Worker<'_> {
     }
 
     #[inline]
-    fn deliver(&mut self, admitted: sealway_core::Admitted) {
+    fn deliver(&mut self, admitted: Admitted) {
         if let Err(error) = adaptor::deliver(admitted, &self.devices.inside) {
             self.fail(Failure::Deliver, &error);
         }
