@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A command and the Debian package that brings it.
+/// A command and the Debian packages that bring it.
 struct Tool {
     command: &'static str,
     package: &'static str,
@@ -70,7 +70,7 @@ const TOOLS: [Tool; 12] = [
     },
     Tool {
         command: "valgrind",
-        package: "valgrind",
+        package: "valgrind libc6-dbg",
         purpose: "counts the road's instructions",
     },
 ];
@@ -136,7 +136,8 @@ fn install(tools: &[&Tool]) -> Result<()> {
             names.join("\n")
         );
     }
-    let packages: Vec<&str> = tools.iter().map(|tool| tool.package).collect();
+    let packages = tools.iter().flat_map(|tool| tool.package.split(' '));
+    let packages: Vec<&str> = packages.collect();
     println!("installing {}", packages.join(" "));
     apt_get(&["update", "-qq"])?;
     apt_get(

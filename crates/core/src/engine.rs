@@ -1,5 +1,6 @@
 //! Control and one datapath on one thread: for embedders, tests and examples.
 
+use sealway_crypto::Provider;
 use sealway_packet::{Arrival, Packet, Pool};
 
 use crate::control::{Command, Control, Refused};
@@ -58,6 +59,11 @@ impl Engine {
     /// The first command that cannot be.
     pub fn apply(&mut self, commands: Vec<Command>) -> Result<(), Refused> {
         self.control.apply(commands)
+    }
+
+    /// Takes the cryptography of SAs that are added from now on from this provider.
+    pub fn use_provider(&mut self, provider: &'static dyn Provider) {
+        self.control.use_provider(provider);
     }
 
     /// Starts a batch of packets at this time.

@@ -6,6 +6,8 @@ mod retired;
 
 use std::sync::Arc;
 
+use sealway_crypto::Provider;
+
 use crate::sad::{Sa, SaError, SaId, Serial};
 use crate::spd::PolicyError;
 use crate::tables::{DefaultAction, Shared, Tables};
@@ -39,6 +41,7 @@ pub struct Control {
     shared: Shared,
     next_serial: u64,
     retired: Retired,
+    provider: Option<&'static dyn Provider>,
 }
 
 impl Control {
@@ -49,7 +52,14 @@ impl Control {
             shared: Shared::new(Tables::new(default, link_mtu)),
             next_serial: 0,
             retired: Retired::new(),
+            provider: None,
         }
+    }
+
+    /// Takes the cryptography of SAs that are added from now on from this provider, and not from
+    /// the preferred one of each suite.
+    pub fn use_provider(&mut self, provider: &'static dyn Provider) {
+        self.provider = Some(provider);
     }
 
     /// Where datapaths look.
@@ -86,7 +96,7 @@ impl Control {
         match command {
             Command::AddSa(config) => {
                 let serial = Serial(self.next_serial);
-                let sa = Arc::new(Sa::new(serial, *config)?);
+                let sa = Arc::new(Sa::new(serial, *config, self.provider)?);
                 next.sad.insert(Arc::clone(&sa))?;
                 self.next_serial += 1;
                 changes.added.push(sa);

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sealway_crypto::{Context, IvSource};
+use sealway_crypto::{Context, IvSource, Provider};
 
 use super::{ReplayWindow, SaConfig, SaError};
 
@@ -58,16 +58,19 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    pub(crate) fn new(config: &SaConfig) -> Result<Self, SaError> {
-        let context = sealway_crypto::context(
-            &config.suite,
+    /// With a context from the provider, or from the preferred one.
+    pub(crate) fn new(config: &SaConfig, provider: Option<&dyn Provider>) -> Result<Self, SaError> {
+        let suite = &config.suite;
+        let provider = provider.unwrap_or_else(|| sealway_crypto::preferred(suite));
+        let context = provider.context(
+            suite,
             config.encryption_key.expose(),
             config.authentication_key.expose(),
         )?;
         Ok(Runtime::with_context(config, context))
     }
 
-    pub(crate) fn with_context(config: &SaConfig, context: Box<dyn Context>) -> Self {
+    fn with_context(config: &SaConfig, context: Box<dyn Context>) -> Self {
         let rules = config.sequence;
         Runtime {
             shape: Shape::of(config),

@@ -1,5 +1,7 @@
 //! A Security Association: what was asked for and what became of it.
 
+use sealway_crypto::Provider;
+
 use super::{Runtime, SaConfig, SaError};
 
 /// A number that no other SA of this engine has or will have.
@@ -18,9 +20,13 @@ pub struct Sa {
 }
 
 impl Sa {
-    pub(crate) fn new(serial: Serial, config: SaConfig) -> Result<Self, SaError> {
+    pub(crate) fn new(
+        serial: Serial,
+        config: SaConfig,
+        provider: Option<&dyn Provider>,
+    ) -> Result<Self, SaError> {
         config.check()?;
-        let runtime = Runtime::new(&config)?;
+        let runtime = Runtime::new(&config, provider)?;
         Ok(Sa {
             serial,
             config,
