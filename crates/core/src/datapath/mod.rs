@@ -66,7 +66,7 @@ pub struct DatapathConfig {
 impl Default for DatapathConfig {
     fn default() -> Self {
         DatapathConfig {
-            flows: 16_384,
+            flows: 32_768,
             bundles: 16_384,
             clear: ClearPath::Present,
         }
