@@ -17,10 +17,14 @@ use crate::report::Report;
 use crate::row::{Extent, Row, rows};
 use crate::sealway::Sealway;
 use crate::station::{Kernel, Station};
+use crate::suite;
 use crate::traffic::{self, Stream};
 
 /// How long the counters of the two ends may differ after the last packet.
 const SETTLE: Duration = Duration::from_secs(3);
+
+/// A kernel that accepts fewer suites than this lacks its modules.
+const LEAST_SUITES: usize = 40;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -95,9 +99,14 @@ fn kernel(
 fn rows_between(options: &Options, bench: &Bench<'_>, stream: &Stream) -> Result<bool> {
     let suites = bench.peer.suites()?;
     println!(
-        "peer: Linux {} with {} suites",
+        "peer: Linux {} with {} of {} suites",
         bench.peer.release(),
-        suites.len()
+        suites.len(),
+        suite::all().len()
+    );
+    ensure!(
+        suites.len() >= LEAST_SUITES,
+        "the peer's kernel should have at least {LEAST_SUITES} suites: are its modules in /usr/lib/uml/modules?"
     );
     let mut report = Report::default();
     let mut numbers = 0..;
