@@ -1,0 +1,99 @@
+//! Commands, in transactions.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use sealway_core::path::LocalAddresses;
+use sealway_core::spd::Direction;
+use sealway_core::{Command, DefaultAction};
+
+use crate::policy::Spd;
+use crate::sa::Sad;
+use crate::{Oracle, size};
+
+/// All that commands change.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    pub(crate) spd: Spd,
+    pub(crate) sad: Sad,
+    pub(crate) local: LocalAddresses,
+    pub(crate) default: DefaultAction,
+    link_mtu: u16,
+    learned: HashMap<IpAddr, u16>,
+}
+
+impl Tables {
+    pub(crate) fn new(default: DefaultAction, link_mtu: u16) -> Tables {
+        Tables {
+            spd: Spd::default(),
+            sad: Sad::default(),
+            local: LocalAddresses::default(),
+            default,
+            link_mtu,
+            learned: HashMap::new(),
+        }
+    }
+
+    /// The largest packet that the path takes.
+    pub(crate) fn mtu(&self, destination: IpAddr) -> u16 {
+        let learned = self.learned.get(&destination).copied();
+        learned.map_or(self.link_mtu, |mtu| mtu.min(self.link_mtu))
+    }
+
+    /// Whether there is nothing to ask about outbound packets: they are not even looked at.
+    pub(crate) fn passes_everything(&self) -> bool {
+        let mut out = self
+            .spd
+            .list
+            .iter()
+            .filter(|policy| policy.direction == Direction::Out);
+        self.default == DefaultAction::Bypass && out.next().is_none()
+    }
+
+    fn apply(&mut self, command: Command) -> Option<()> {
+        match command {
+            Command::AddSa(config) => self.sad.add(*config)?,
+            Command::DeleteSa(id) => (self.sad.remove(|other| *other == id) == 1).then_some(())?,
+            Command::FlushSas(protocol) => {
+                self.sad
+                    .remove(|id| protocol.is_none_or(|protocol| id.protocol == protocol));
+            }
+            Command::AddPolicy(config) => self.spd.add(config)?,
+            Command::DeletePolicy {
+                direction,
+                selector,
+            } => self.spd.remove(direction, &selector)?,
+            Command::FlushPolicies => self.spd.list.clear(),
+            Command::SetLocalAddresses(local) => self.local = local,
+            Command::SetDefault(default) => self.default = default,
+            Command::SetLinkMtu(mtu) => {
+                self.link_mtu = mtu;
+                self.learned.clear();
+            }
+            Command::LearnPathMtu { destination, mtu } => {
+                let mtu = mtu.max(size::least_mtu(destination) as u16);
+                if mtu < self.mtu(destination) {
+                    self.learned.insert(destination, mtu);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl Oracle {
+    /// Applies all of the commands, or none.
+    ///
+    /// # Errors
+    /// The number of the first that cannot be.
+    pub fn apply(&mut self, commands: Vec<Command>) -> Result<(), usize> {
+        let mut next = self.tables.clone();
+        let newest = next.sad.newest_age();
+        for (index, command) in commands.into_iter().enumerate() {
+            next.apply(command).ok_or(index)?;
+        }
+        next.sad.continue_numbers(newest);
+        self.tables = next;
+        Ok(())
+    }
+}
