@@ -2,7 +2,7 @@
 //! configuration and attack. Everything follows from a seed: the same seed, the same run.
 //!
 //! After each packet the engine's verdict, and what it sends or lets in, must be the oracle's, and
-//! its counters must balance. [`run`] plays one seed; `cargo run -p sealway-sim --release` plays
+//! its counters must balance. [`run()`] plays one seed; `cargo run -p sealway-sim --release` plays
 //! many.
 #![forbid(unsafe_code)]
 #![allow(clippy::indexing_slicing)]
