@@ -42,7 +42,9 @@ impl Ledger {
     /// If the directory cannot be made, which takes root.
     pub fn open() -> Result<Arc<Self>> {
         sweep_dead_runs();
-        let directory = Path::new(ROOT).join(std::process::id().to_string());
+        let own = std::process::id();
+        let started = start_time(own).unwrap_or_default();
+        let directory = Path::new(ROOT).join(format!("{own}.{started}"));
         fs::create_dir_all(&directory).with_context(|| {
             format!(
                 "cannot make {}: the interop runs need root",
@@ -135,8 +137,11 @@ fn sweep_dead_runs() {
         return;
     };
     for run in runs.flatten() {
-        let owner = run.file_name().to_string_lossy().parse::<u32>();
-        if owner.is_ok_and(|pid| start_time(pid).is_none()) {
+        let name = run.file_name().to_string_lossy().into_owned();
+        if !name
+            .split_once('.')
+            .is_some_and(|(pid, started)| is_same(pid, started))
+        {
             sweep(&run.path());
         }
     }
@@ -148,12 +153,8 @@ fn sweep(directory: &Path) {
     for entry in entries.lines().rev() {
         let mut words = entry.split(' ');
         match (words.next(), words.next(), words.next()) {
-            (Some("process"), Some(pid), Some(started)) => {
-                let pid = pid.parse::<u32>().unwrap_or_default();
-                // A process id is used again; its start time tells whether it is still ours.
-                if pid > 1 && start_time(pid).as_deref() == Some(started) {
-                    end_group(pid);
-                }
+            (Some("process"), Some(pid), Some(started)) if is_same(pid, started) => {
+                end_group(pid.parse().unwrap_or_default());
             }
             (Some("namespace"), Some(name), None) => {
                 let _ = Command::new("ip").args(["netns", "del", name]).output();
@@ -162,6 +163,13 @@ fn sweep(directory: &Path) {
         }
     }
     let _ = fs::remove_dir_all(directory);
+}
+
+/// Whether the process still runs. A process id is used again; its start time tells whether it is
+/// the same.
+fn is_same(pid: &str, started: &str) -> bool {
+    pid.parse()
+        .is_ok_and(|pid| is_running(pid) && start_time(pid).as_deref() == Some(started))
 }
 
 /// Field 22 of `/proc/PID/stat`, which tells apart two processes that had the same id.
@@ -196,5 +204,6 @@ mod tests {
         );
         assert!(is_running(std::process::id()));
         assert_eq!(start_time(u32::MAX), None);
+        assert!(!is_same("1", "no time"));
     }
 }
