@@ -1,25 +1,20 @@
 //! One run: a seed, two sites, an attacker between them.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use sealway_core::path::LocalAddresses;
-use sealway_core::sad::{SaConfig, SaMode};
-use sealway_core::spd::Direction;
 use sealway_core::{ClearPath, Command, DefaultAction};
-use sealway_crypto::SecretKey;
 use sealway_oracle::{Book, Observed, Way};
 use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Train};
 
 use crate::dice::Dice;
 use crate::node::{Judged, Node, Setup, Twin};
-use crate::plan::{Plan, random_sa, stray_policy};
+use crate::plan::Plan;
 use crate::plant::Plant;
 use crate::tally::Tally;
 use crate::traffic;
-use crate::world::{Family, Side, own, stranger};
-use crate::{insider, wire};
+use crate::wire;
+use crate::world::Side;
 
 /// What a run is to be.
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +198,11 @@ impl Run {
         Ok(())
     }
 
-    pub(crate) fn output(&mut self, side: Side, packet: &[u8]) -> Result<Vec<(Egress, Vec<u8>)>, String> {
+    pub(crate) fn output(
+        &mut self,
+        side: Side,
+        packet: &[u8],
+    ) -> Result<Vec<(Egress, Vec<u8>)>, String> {
         self.trace
             .push(format!("  {side:?} out {}", wire::shown(packet)));
         let judged = self.node(side).output(packet)?;
@@ -237,7 +236,12 @@ impl Run {
         self.tally.count(&judged.observed);
     }
 
-    pub(crate) fn input(&mut self, side: Side, arrival: Arrival, octets: &[u8]) -> Result<(), String> {
+    pub(crate) fn input(
+        &mut self,
+        side: Side,
+        arrival: Arrival,
+        octets: &[u8],
+    ) -> Result<(), String> {
         self.trace
             .push(format!("  {side:?} in {arrival:?} {}", wire::shown(octets)));
         // Not `self.node`: the book is lent beside it.
