@@ -105,7 +105,7 @@ impl Sealway {
         let mut script = String::from(
             "set -e\necho 1 > /proc/sys/net/ipv4/ip_forward\necho 1 > /proc/sys/net/ipv6/conf/all/forwarding\n",
         );
-        for (family, protocol) in [("-4", "icmp"), ("-6", "ipv6-icmp")] {
+        for (family, protocol) in [("-4", 1), ("-6", 58)] {
             script += &format!(
                 "ip {family} rule add pref 100 lookup local
                  ip {family} rule del pref 0

@@ -1,4 +1,5 @@
 //! The same sites for the Linux kernel: `ip -batch` text, and what `ip -s xfrm state` says.
+//! Protocols are numbers: a bare machine has no `/etc/protocols`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +30,7 @@ pub fn batch(site: &Site, end: End) -> String {
         };
         let upper = match policy.upper {
             Upper::Any => String::new(),
-            Upper::Tcp(port) => format!("proto tcp dport {port}"),
+            Upper::Tcp(port) => format!("proto 6 dport {port}"),
         };
         let _ = writeln!(
             text,
@@ -154,7 +155,7 @@ fn state(sa: &Sa) -> String {
 /// Linux asks its policies about the UDP packet around ESP as well: it needs none.
 fn bypass(sa: &Sa, end: End) -> String {
     format!(
-        "xfrm policy add src {} dst {} proto udp dport {UDP_PORT} dir {} action allow priority 1",
+        "xfrm policy add src {} dst {} proto 17 dport {UDP_PORT} dir {} action allow priority 1",
         sa.source,
         sa.destination,
         direction(sa.from, end)
