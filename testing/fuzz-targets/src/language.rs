@@ -1,5 +1,8 @@
-//! setkey's language.
+//! What people write: setkey's language and the configuration file.
 
+use std::path::Path;
+
+use sealway::daemon::config::Config;
 use sealway_setkey::{Colour, Keys, parse};
 
 /// Reads a script; mistakes can be shown, and what was read can be written and read again.
@@ -22,5 +25,13 @@ pub(crate) fn setkey(octets: &[u8]) {
                 let _ = mistake.render("fuzz.setkey", &text, Colour::Never);
             }
         }
+    }
+}
+
+/// Reads a configuration; a mistake can be shown.
+pub(crate) fn toml(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    if let Err(mistake) = Config::parse(&text, Path::new("/etc/sealway")) {
+        let _ = mistake.render("fuzz.toml", &text, Colour::Never);
     }
 }

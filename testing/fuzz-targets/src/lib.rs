@@ -3,7 +3,10 @@
 //! `fuzz/` has a libFuzzer program for each. The test of this crate feeds them the committed corpora
 //! again, on a stable toolchain.
 #![forbid(unsafe_code)]
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
 
+mod beside;
+mod icmp;
 mod language;
 mod road;
 mod wire;
@@ -12,12 +15,15 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     ("layout", wire::layout),
     ("fragment", wire::fragment),
+    ("icmp", icmp::icmp),
     ("setkey", language::setkey),
+    ("toml", language::toml),
     ("inbound", road::inbound),
     ("outbound", road::outbound),
+    ("oracle", beside::oracle),
 ];
 
 /// Feeds octets to the target of this name.

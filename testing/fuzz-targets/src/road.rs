@@ -11,7 +11,7 @@ use sealway_core::selector::{Selector, Upper};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig, Template};
 use sealway_core::{Command, Engine, EngineConfig, Time, Verdict};
 use sealway_crypto::{SecretKey, Suite, fuzzing};
-use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Packet, Train};
+use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Packet, Pool, Train};
 use sealway_wire::Family;
 
 const OURS: [IpAddr; 2] = [
@@ -83,8 +83,16 @@ fn settle(engine: &mut Engine, verdict: &Verdict) {
 
 /// An engine with SAs of both modes and families, raw and in UDP, and policies for all they carry.
 fn engine() -> Option<Engine> {
+    thread_local! {
+        // Made once: an input takes far less time than its zeroing.
+        static POOL: Pool = Pool::new(128, 128);
+    }
     let random = |octets: &mut [u8]| octets.fill(7);
-    let mut engine = Engine::new(EngineConfig::default(), Box::new(random));
+    let config = EngineConfig {
+        pool: POOL.with(Pool::clone),
+        ..EngineConfig::default()
+    };
+    let mut engine = Engine::new(config, Box::new(random));
     engine.use_provider(&fuzzing::Provider);
     let mut commands = vec![Command::SetLocalAddresses(LocalAddresses::new(
         OURS.to_vec(),

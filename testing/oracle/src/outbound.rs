@@ -15,6 +15,10 @@ use crate::sa::{Keys, Sa};
 use crate::size;
 use crate::{Oracle, Outcome, Told, Verdict};
 
+/// The most octets of headers that stay before a transport-mode ESP header. No rule of a standard:
+/// the engine has a place of this size for them.
+const MOST_HEADERS: usize = 256;
+
 /// What leaves, and how.
 #[derive(Clone, Debug)]
 pub struct Sending {
@@ -159,6 +163,10 @@ impl Oracle {
                 return Err(DropReason::TooBig);
             }
         };
+        let transport = self.sa(&ids[0]).config.mode == SaMode::Transport;
+        if transport && !ip.has_plain_header() && ip.protect_at > MOST_HEADERS {
+            return Err(DropReason::NoBuffer);
+        }
         let mut firsts = Vec::new();
         for id in ids {
             let sa = self.tables.sad.named(id).expect("it was resolved");

@@ -107,8 +107,8 @@ fn pad(
     text
 }
 
-/// Seals a text and writes that down.
-fn seal(
+/// Seals a text, trailer included, and writes that down; `None` if the suite cannot seal it.
+pub fn seal(
     dice: &mut Dice,
     sa: &SaConfig,
     sequence: u64,
@@ -148,7 +148,7 @@ fn seal(
 }
 
 /// The outer header that the SA expects.
-fn outer_of(dice: &mut Dice, sa: &SaConfig) -> Outer {
+pub fn outer_of(dice: &mut Dice, sa: &SaConfig) -> Outer {
     Outer {
         source: sa.source,
         destination: sa.id.destination,

@@ -11,7 +11,7 @@ pub mod adaptor;
 mod attack;
 mod change;
 pub mod dice;
-mod insider;
+pub mod insider;
 pub mod node;
 pub mod plan;
 mod plant;

@@ -31,7 +31,7 @@ pub enum Twin {
 }
 
 /// How a node is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// What is done without a policy.
     pub default: DefaultAction,
@@ -41,6 +41,8 @@ pub struct Setup {
     pub clear: ClearPath,
     /// Seed of the engine's randomness.
     pub seed: u64,
+    /// Buffers: more than the engine may hold at once.
+    pub pool: Pool,
 }
 
 /// What became of a packet, as the engine says and the oracle agrees.
@@ -57,14 +59,14 @@ impl Node {
         let oracle = Oracle::new(setup.default, setup.link_mtu);
         Node {
             side,
-            engine: engine(setup, DatapathConfig::default()),
+            engine: engine(&setup, DatapathConfig::default()),
             twin: (twin == Twin::Present).then(|| {
                 let least = DatapathConfig {
                     flows: 1,
                     bundles: 1,
                     ..DatapathConfig::default()
                 };
-                engine(setup, least)
+                engine(&setup, least)
             }),
             oracle: match setup.clear {
                 ClearPath::Present => oracle,
@@ -158,7 +160,7 @@ impl Node {
     }
 }
 
-fn engine(setup: Setup, caches: DatapathConfig) -> Engine {
+fn engine(setup: &Setup, caches: DatapathConfig) -> Engine {
     let mut dice = Dice::new(setup.seed);
     let random = move |octets: &mut [u8]| {
         for octet in octets {
@@ -172,7 +174,7 @@ fn engine(setup: Setup, caches: DatapathConfig) -> Engine {
             clear: setup.clear,
             ..caches
         },
-        pool: Pool::new(128, 128),
+        pool: setup.pool.clone(),
     };
     Engine::new(config, Box::new(random))
 }

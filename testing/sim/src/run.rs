@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sealway_core::{ClearPath, Command, DefaultAction};
 use sealway_oracle::{Book, Observed, Way};
-use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Train};
+use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Pool, Train};
 
 use crate::dice::Dice;
 use crate::node::{Judged, Node, Setup, Twin};
@@ -101,12 +101,14 @@ impl Run {
         let mut dice = Dice::new(seed);
         let default = dice.weighted(&[(70, DefaultAction::Discard), (30, DefaultAction::Bypass)]);
         let clear = dice.weighted(&[(85, ClearPath::Present), (15, ClearPath::Absent)]);
+        let pool = Pool::new(300, 300);
         let mut node = |side| {
             let setup = Setup {
                 default,
                 link_mtu: dice.weighted(&[(70, 1500), (10, 9000), (10, 1280), (5, 576), (5, 1400)]),
                 clear,
                 seed: dice.bits(),
+                pool: pool.clone(),
             };
             Node::new(side, setup, options.twin, options.plant)
         };
