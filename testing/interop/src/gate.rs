@@ -22,7 +22,7 @@ pub const OURS: &str = "ours";
 /// How long a command on the link may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a frame may take from the peer to its port.
-const ARRIVAL: Duration = Duration::from_secs(3);
+const ARRIVAL: Duration = Duration::from_secs(10);
 /// Octets that may wait in a capture: a row catches a few frames.
 const BUFFER: usize = 1 << 20;
 

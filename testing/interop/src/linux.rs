@@ -21,7 +21,7 @@ use crate::suite;
 use crate::traffic::{self, Stream};
 
 /// How long the counters of the two ends may differ after the last packet.
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// A kernel that accepts fewer suites than this lacks its modules.
 const LEAST_SUITES: usize = 40;

@@ -18,7 +18,7 @@ const PINGS: [u16; 3] = [56, 1400, 4000];
 /// The port of the stream.
 const PORT: u16 = 5201;
 /// How long the pings of a row, or its stream, may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// The file that a stream carries, and its SHA-256.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub fn ping(from: &dyn Host, (source, destination): (IpAddr, IpAddr)) -> Result<
         let ping = format!("ping -n -q -M dont -I {source} -s {size}");
         script += &format!(
             "{ping} -c 1 -W 1 {destination} >/dev/null
-             {ping} -c 3 -i 0.01 -W 2 {destination} >/dev/null || {{ echo no answer to a ping of {size} octets; exit 1; }}\n"
+             {ping} -c 3 -i 0.01 -W 5 {destination} | grep -q ' 0% packet loss' || {{ echo a ping of {size} octets got no answer; exit 1; }}\n"
         );
     }
     from.sh(&script, LIMIT)?.ok()?;
@@ -88,12 +88,12 @@ pub fn stream(
     stream: &Stream,
 ) -> Result<()> {
     let listen = format!(
-        "timeout 30 socat -u -b 65536 {},reuseaddr STDOUT | sha256sum",
+        "timeout 60 socat -u -b 65536 {},reuseaddr STDOUT | sha256sum",
         listen_address(destination)
     );
     let send = format!(
         "file={}; [ -e $file ] || file=/tmp/sealway/stream
-         timeout 30 socat -u -b 65536 OPEN:$file {},retry=40,interval=0.05",
+         timeout 60 socat -u -b 65536 OPEN:$file {},retry=400,interval=0.05",
         stream.path.display(),
         connect_address(source, destination)
     );

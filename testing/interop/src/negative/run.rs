@@ -17,7 +17,7 @@ use crate::site::Site;
 use crate::station::{Kernel, Station, echoes};
 
 /// How long a packet may take to be counted.
-const COUNTED: Duration = Duration::from_secs(3);
+const COUNTED: Duration = Duration::from_secs(10);
 /// How long after that something may still go wrong.
 const AFTERMATH: Duration = Duration::from_millis(60);
 /// Reasons under which a device's own chatter is dropped, at any time.
