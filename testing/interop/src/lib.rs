@@ -11,6 +11,7 @@ pub mod linux;
 pub mod negative;
 pub mod pairwise;
 pub mod peer;
+mod pulse;
 pub mod report;
 pub mod row;
 pub mod sealway;

@@ -16,6 +16,7 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::host::{Host, Namespace, Reply};
 use crate::ledger::{Ledger, end_group};
+use crate::pulse::Pulse;
 
 /// How long the kernel may take to boot; two seconds are usual.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ const MEMORY: u64 = 192 << 20;
 #[derive(Debug)]
 pub struct Peer {
     kernel: Child,
+    /// From when it has booted.
+    pulse: Option<Pulse>,
     control: Namespace,
     release: String,
     shells: Mutex<Vec<TcpStream>>,
@@ -66,6 +69,7 @@ impl Peer {
         let kernel = spawn(&control, &boot, &directory, &console)?;
         let peer = Self {
             kernel,
+            pulse: None,
             control,
             release: String::new(),
             shells: Mutex::default(),
@@ -82,6 +86,7 @@ impl Peer {
 
     fn finish(mut self, boot: &Boot<'_>, console: &Path) -> Result<Self> {
         self.release = self.wait_until_ready(console)?;
+        self.pulse = Some(Pulse::start(self.kernel.id())?);
         self.sh("true", Duration::from_secs(10))?
             .ok()
             .context("the peer takes no requests")?;
@@ -201,6 +206,8 @@ fn poisoned() -> anyhow::Error {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        // First: once waited for, the process number may be another's.
+        self.pulse.take();
         end_group(self.kernel.id());
         let _ = self.kernel.wait();
     }
