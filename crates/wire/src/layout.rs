@@ -107,7 +107,9 @@ impl Layout {
     /// The octets beyond the length that the IP header states are not looked at; a packet that
     /// states more than there is, is malformed. The IPv4 header checksum is not verified, see
     /// [`ipv4::checksum_ok`].
-    #[inline]
+    // In line always: what is handed back through memory, field by field, is waited for.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn parse(packet: &[u8]) -> Result<Layout, Malformed> {
         parse::<WHOLE>(packet)
     }
@@ -288,7 +290,8 @@ const WHOLE: bool = false;
 /// … or as cut off.
 const QUOTED: bool = true;
 
-#[inline]
+#[allow(clippy::inline_always)]
+#[inline(always)]
 fn parse<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
     match packet.first().ok_or(Malformed::Empty)? >> 4 {
         4 => parse_v4::<CUT>(packet),
@@ -297,7 +300,8 @@ fn parse<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
     }
 }
 
-#[inline]
+#[allow(clippy::inline_always)]
+#[inline(always)]
 fn parse_v4<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
     let header = v4(packet).ok_or(Malformed::Truncated)?;
     let upper = header.header_length();
@@ -329,7 +333,8 @@ fn parse_v4<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
     })
 }
 
-#[inline]
+#[allow(clippy::inline_always)]
+#[inline(always)]
 fn parse_v6<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
     let header = v6(packet).ok_or(Malformed::Truncated)?;
     let stated = ipv6::HEADER + usize::from(header.payload_length.get());
@@ -357,7 +362,8 @@ fn parse_v6<const CUT: bool>(packet: &[u8]) -> Result<Layout, Malformed> {
 }
 
 /// How many octets of the packet there are, if it states `stated` and its header has `header`.
-#[inline]
+#[allow(clippy::inline_always)]
+#[inline(always)]
 fn extent<const CUT: bool>(
     packet: &[u8],
     header: usize,
@@ -404,6 +410,7 @@ impl Chain {
 
     /// Walks up to the upper-layer header. `octets` are those that are there, `stated` those that
     /// the packet has.
+    #[inline(never)]
     fn walk(octets: &[u8], next: u8, stated: usize) -> Result<Chain, Malformed> {
         let mut chain = Chain::new(next);
         if next == protocol::HOP_BY_HOP && stated == ipv6::HEADER {
@@ -480,7 +487,8 @@ fn check_shape(fragment: Fragment, header: usize, data: usize) -> Result<(), Mal
 
 impl Ports {
     /// Reads them from the upper-layer header at the start of `upper`.
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn read<const CUT: bool>(protocol: u8, upper: &[u8]) -> Ports {
         // The fixed part of each header. A first fragment that does not hold it is one of the
         // "tiny fragments" of RFC 1858: its ports are not believed.

@@ -12,17 +12,10 @@ use sealway_wire::{Family, Layout, esp, protocol, view};
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
-use crate::sad::{Protocol, Sa};
+use crate::sad::{Index, Protocol, Sa};
 use crate::selector::Selector;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
-
-/// What came out of an SA.
-enum Inner {
-    Packet(Layout),
-    /// Next header 59: made to hide how much traffic there is (RFC 4303 §2.6).
-    Dummy,
-}
 
 /// How an inbound packet leaves the road when it is not dropped.
 pub(super) enum Exit {
@@ -39,6 +32,8 @@ pub(super) enum Came {
 }
 
 impl Datapath {
+    /// One loop, and all of it in line: a layout that a function handed back through memory, field
+    /// by field, would be waited for.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -46,29 +41,42 @@ impl Datapath {
         arrival: &Arrival,
     ) -> Result<Exit, DropReason> {
         let mut path = SecPath::new();
-        let (mut layout, interface) = match arrival {
-            Arrival::Payload(outer) => match self.open(train, outer, None, &mut path)? {
-                Inner::Dummy => return Ok(Exit::Ended),
-                Inner::Packet(layout) => (layout, outer.interface),
-            },
+        // Of a packet that came whole or out of another SA: the facts and the layout of the headers
+        // that stand before ESP in the train.
+        let (mut whole, mut before);
+        let mut outer = match arrival {
+            Arrival::Payload(outer) => {
+                before = None;
+                outer
+            }
             Arrival::Whole { interface } => {
                 let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
                 train.truncate(layout.length as usize);
-                (layout, *interface)
+                match self.protected_for_us(&layout, train.packet(), *interface)? {
+                    Some(facts) => whole = facts,
+                    None => {
+                        self.admit(&layout, train.packet(), &path)?;
+                        return Ok(Exit::Admitted(Came::InTheClear));
+                    }
+                }
+                before = Some(layout);
+                &whole
             }
         };
-        while let Some(outer) = self.protected_for_us(&layout, train.packet(), interface)? {
-            match self.open(train, &outer, Some(&layout), &mut path)? {
-                Inner::Dummy => return Ok(Exit::Ended),
-                Inner::Packet(inner) => layout = inner,
+        let layout = loop {
+            let sa = self.open(train, outer, before.as_ref(), &mut path)?;
+            let Some(layout) = self.uncover(train, sa, outer, before.as_ref())? else {
+                return Ok(Exit::Ended);
+            };
+            match self.protected_for_us(&layout, train.packet(), outer.interface)? {
+                Some(facts) => whole = facts,
+                None => break layout,
             }
-        }
+            before = Some(layout);
+            outer = &whole;
+        };
         self.admit(&layout, train.packet(), &path)?;
-        Ok(Exit::Admitted(if path.is_empty() {
-            Came::InTheClear
-        } else {
-            Came::ThroughSas
-        }))
+        Ok(Exit::Admitted(Came::ThroughSas))
     }
 
     /// The facts of a packet that is ESP or AH addressed to us; any other is not opened (DESIGN:
@@ -109,25 +117,23 @@ impl Datapath {
         }))
     }
 
-    /// Through one SA. `before` is the layout of the headers before ESP, if they are in the train;
-    /// their facts are `outer`.
+    /// Through one SA: its place. `before` is the layout of the headers before ESP, if they are in
+    /// the train; their facts are `outer`.
     #[inline]
     fn open(
-        &mut self,
+        &self,
         train: &mut Train,
         outer: &Outer,
         before: Option<&Layout>,
         path: &mut SecPath,
-    ) -> Result<Inner, DropReason> {
+    ) -> Result<Index, DropReason> {
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
         let (spi, low) = (header.spi.get(), header.sequence.get());
-        let place = self
-            .tables
-            .sad
-            .by_spi(spi, outer.destination, protocol_of(outer))
-            .ok_or(DropReason::NoSaIn)?;
-        let sa = self.tables.sad.at(place).ok_or(DropReason::NoSaIn)?;
+        let sad = &self.tables.sad;
+        let place = sad.by_spi(spi, outer.destination, protocol_of(outer));
+        let place = place.ok_or(DropReason::NoSaIn)?;
+        let sa = sad.at(place).ok_or(DropReason::NoSaIn)?;
         check_outer(sa, outer)?;
         if !path.push(place) {
             return Err(DropReason::NestingTooDeep);
@@ -143,22 +149,49 @@ impl Datapath {
         {
             return Err(DropReason::Replay);
         }
+        Ok(place)
+    }
+
+    /// The packet that an SA carried, its headers found; `None` for a dummy, made to hide how much
+    /// traffic there is (RFC 4303 §2.6).
+    #[inline]
+    fn uncover(
+        &mut self,
+        train: &mut Train,
+        place: Index,
+        outer: &Outer,
+        before: Option<&Layout>,
+    ) -> Result<Option<Layout>, DropReason> {
+        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
+        let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let opened = Opened::read(train.packet(), headers, sa)?;
         sa.runtime.count(1, opened.length as u64);
         if opened.next_header == protocol::NONE {
-            return Ok(Inner::Dummy);
+            return Ok(None);
         }
-        let layout = if xform::is_tunnel(sa) {
-            leave_tunnel(train, &opened, outer)
+        let tunnelled = if xform::is_tunnel(sa) {
+            train.truncate(opened.start + opened.length);
+            train.trim_front(opened.start);
+            Some(tunnelled(opened.next_header)?)
         } else {
-            leave_transport(train, &opened, outer, before)
-        }?;
+            xform::leave(train, &opened, outer, before)?;
+            None
+        };
+        let layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
+        if let Some(family) = tunnelled {
+            if layout.family != family {
+                return Err(DropReason::InnerMalformed);
+            }
+            // Padding may stand behind the packet, to hide its length (RFC 4303 §2.7).
+            train.truncate(layout.length as usize);
+            xform::propagate_congestion(train.packet_mut(), &layout, outer.tos)?;
+        }
         if let Some(selector) = &sa.config.selector {
             let key = Key::of(&layout, train.packet());
             let key = self.in_fragments.complete(key, &layout, self.now)?;
             check_selector(selector, &key, &layout)?;
         }
-        Ok(Inner::Packet(layout))
+        Ok(Some(layout))
     }
 }
 
@@ -212,33 +245,12 @@ fn admissible(sa: &Sa, low: u32) -> Result<u64, DropReason> {
     }
 }
 
-/// Out of the tunnel: the payload is a packet, followed perhaps by padding that hides its length
-/// (RFC 4303 §2.7).
+/// What a tunnel SA may carry: a packet, and of which family.
 #[inline]
-fn leave_tunnel(train: &mut Train, opened: &Opened, outer: &Outer) -> Result<Layout, DropReason> {
-    let family = match opened.next_header {
-        protocol::IPIP => Family::V4,
-        protocol::IPV6 => Family::V6,
-        _ => return Err(DropReason::ModeMismatch),
-    };
-    train.truncate(opened.start + opened.length);
-    train.trim_front(opened.start);
-    let layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
-    if layout.family != family {
-        return Err(DropReason::InnerMalformed);
+const fn tunnelled(next_header: u8) -> Result<Family, DropReason> {
+    match next_header {
+        protocol::IPIP => Ok(Family::V4),
+        protocol::IPV6 => Ok(Family::V6),
+        _ => Err(DropReason::ModeMismatch),
     }
-    train.truncate(layout.length as usize);
-    xform::propagate_congestion(train.packet_mut(), &layout, outer.tos)?;
-    Ok(layout)
-}
-
-/// Out of transport mode: the header stands before the payload again.
-fn leave_transport(
-    train: &mut Train,
-    opened: &Opened,
-    outer: &Outer,
-    before: Option<&Layout>,
-) -> Result<Layout, DropReason> {
-    xform::leave(train, opened, outer, before)?;
-    Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)
 }

@@ -25,7 +25,7 @@ use crate::bundle;
 use crate::flow;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
-use crate::verdict::{Admitted, Transmit, Verdict};
+use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
 
 pub use reassemble::Reassembly;
@@ -138,47 +138,49 @@ impl Datapath {
 
     /// Judges a packet from the protected side.
     #[inline]
-    pub fn output(&mut self, packet: Packet<()>) -> Verdict {
+    pub fn output(&mut self, mut packet: Packet<()>) -> Verdict {
         self.stats.received_inside += 1;
-        let mut train = packet.train;
-        let verdict = match self.send(&mut train, packet.offload) {
-            Ok(output::Exit::Leaves(egress)) => {
-                let offload = match egress {
-                    Egress::Clear => packet.offload,
-                    Egress::Payload(_) | Egress::Whole(_) => Offload::default(),
-                };
-                Verdict::Sent(Transmit::new(egress, train, offload))
+        let (egress, offload) = match self.send(&mut packet.train, packet.offload) {
+            Ok(output::Exit::Protected(reference, sealed)) => {
+                match self.egress(reference, sealed) {
+                    Some(egress) => (egress, Offload::default()),
+                    None => return self.dropped(DropReason::Internal),
+                }
             }
-            Ok(output::Exit::Waits) => Verdict::Consumed,
-            Err(reason) => Verdict::Dropped(reason),
+            Ok(output::Exit::Clear) => (Egress::Clear, packet.offload),
+            Ok(output::Exit::Waits) => return self.consumed(),
+            Err(reason) => return self.dropped(reason),
         };
-        self.stats.count(&verdict);
-        verdict
+        self.stats.sent += 1;
+        Verdict::Sent(Transmit::new(egress, packet.train, offload))
     }
 
     /// Judges a packet from the unprotected side, from the clear device too.
     #[inline]
-    pub fn input(&mut self, packet: Packet<Arrival>) -> Verdict {
+    pub fn input(&mut self, mut packet: Packet<Arrival>) -> Verdict {
         self.stats.received_outside += 1;
-        let mut train = packet.train;
-        let verdict = match self.receive(&mut train, &packet.meta) {
-            Ok(input::Exit::Admitted(came)) => {
-                let offload = match came {
-                    input::Came::InTheClear => packet.offload,
-                    input::Came::ThroughSas => Offload::default(),
-                };
-                let meta = ();
-                Verdict::Delivered(Admitted::new(Packet {
-                    train,
-                    offload,
-                    meta,
-                }))
-            }
-            Ok(input::Exit::Ended) => Verdict::Consumed,
-            Err(reason) => Verdict::Dropped(reason),
+        let offload = match self.receive(&mut packet.train, &packet.meta) {
+            Ok(input::Exit::Admitted(input::Came::InTheClear)) => packet.offload,
+            Ok(input::Exit::Admitted(input::Came::ThroughSas)) => Offload::default(),
+            Ok(input::Exit::Ended) => return self.consumed(),
+            Err(reason) => return self.dropped(reason),
         };
-        self.stats.count(&verdict);
-        verdict
+        self.stats.delivered += 1;
+        Verdict::Delivered(Admitted::new(Packet {
+            train: packet.train,
+            offload,
+            meta: (),
+        }))
+    }
+
+    fn dropped(&mut self, reason: DropReason) -> Verdict {
+        self.stats.drop_for(reason);
+        Verdict::Dropped(reason)
+    }
+
+    fn consumed(&mut self) -> Verdict {
+        self.stats.consumed += 1;
+        Verdict::Consumed
     }
 
     /// The next packet that the engine made for the inside (an ICMP error), if there is one. To be

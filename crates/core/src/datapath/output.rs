@@ -6,9 +6,7 @@
 //! 4. per SA: take the numbers of the train, seal, choose the outer header;
 //! 5. hand over what leaves, its outermost header as data.
 
-use sealway_packet::{
-    Checksum, DontFragment, Egress, Encapsulation, Offload, Outer, SizeClass, Train,
-};
+use sealway_packet::{Checksum, DontFragment, Egress, Offload, SizeClass, Train};
 use sealway_wire::fragment::Split;
 use sealway_wire::{Family, Layout, checksum, protocol};
 
@@ -16,10 +14,11 @@ use super::{ClearPath, Datapath, reassemble};
 use crate::bundle::{self, Bundle, Reference, Step, Treatment};
 use crate::flow::Key;
 use crate::path;
+use crate::sad::Sa;
 use crate::spd::{Direction, Found};
 use crate::tables::{DefaultAction, Tables};
 use crate::verdict::DropReason;
-use crate::xform::{self, Header, HeaderStore, SealJob};
+use crate::xform::{self, Fields, Header, HeaderStore, SealJob};
 
 /// How the outer packet may be as large as it comes to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,8 +31,10 @@ enum Fit {
 
 /// How an outbound packet leaves the road when it is not dropped.
 pub(super) enum Exit {
-    /// The train leaves, to there.
-    Leaves(Egress),
+    /// Through the SAs of this bundle.
+    Protected(Reference, Sealed),
+    /// As it is.
+    Clear,
     /// A fragment that waits for its datagram.
     Waits,
 }
@@ -104,7 +105,7 @@ impl Datapath {
     fn bypass(&self) -> Result<Exit, DropReason> {
         match self.config.clear {
             ClearPath::Absent => Err(DropReason::BypassRefused),
-            ClearPath::Present => Ok(Exit::Leaves(Egress::Clear)),
+            ClearPath::Present => Ok(Exit::Clear),
         }
     }
 
@@ -149,17 +150,35 @@ impl Datapath {
         let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
         let (random, store) = (self.random.as_mut(), &mut self.header_store);
         let mut sealed = seal(train, layout, first, random, store)?;
+        let mut outermost = first;
         for step in rest {
             let id = self.next_id as u16;
             self.next_id = self.next_id.wrapping_add(1);
-            sealed.make_whole(train, id, store)?;
+            sealed.make_whole(train, &outermost.sa, id, store)?;
             let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Internal)?;
             sealed = seal(train, &layout, step, random, store)?;
+            outermost = step;
         }
         if fit == Fit::FragmentOutside {
-            sealed.outer.dont_fragment = DontFragment::Clear;
+            sealed.fields.dont_fragment = DontFragment::Clear;
         }
-        sealed.egress(train, store).map(Exit::Leaves)
+        if sealed.is_whole(&outermost.sa) {
+            store.put_back(train, protocol::ESP)?;
+        }
+        Ok(Exit::Protected(reference, sealed))
+    }
+
+    /// Where a sealed train goes: made last, in the verdict, since it is large and would be copied
+    /// on every step of the way.
+    #[inline]
+    pub(super) fn egress(&self, reference: Reference, sealed: Sealed) -> Option<Egress> {
+        let outermost = &self.bundles.get(reference)?.steps().last()?.sa;
+        let outer = sealed.fields.outer(outermost);
+        Some(if sealed.is_whole(outermost) {
+            Egress::Whole(outer)
+        } else {
+            Egress::Payload(outer)
+        })
     }
 
     /// A fragment for a transport-mode SA: it waits until its datagram is whole
@@ -253,8 +272,9 @@ fn oversize(layout: &Layout, packet: &[u8], largest: u16, tunnel: bool) -> Overs
 }
 
 /// How a train that one SA has sealed travels.
-struct Sealed {
-    outer: Outer,
+#[derive(Clone, Copy)]
+pub(super) struct Sealed {
+    fields: Fields,
     header: Header,
 }
 
@@ -268,13 +288,13 @@ fn seal(
 ) -> Result<Sealed, DropReason> {
     let sa = &*step.sa;
     let octets = train.octets();
-    let (outer, next_header, header) = if xform::is_tunnel(sa) {
+    let (fields, next_header, header) = if xform::is_tunnel(sa) {
         let next_header = match layout.family {
             Family::V4 => protocol::IPIP,
             Family::V6 => protocol::IPV6,
         };
-        let outer = xform::tunnel_facts(sa, layout, train.packet());
-        (outer, next_header, Header::AsFacts)
+        let fields = xform::tunnel_fields(sa, layout, train.packet());
+        (fields, next_header, Header::Plain)
     } else {
         xform::enter(train, layout, sa, store)?
     };
@@ -289,38 +309,29 @@ fn seal(
         .ok_or(DropReason::SequenceExhausted)?;
     SealJob { first, next_header }.run(train, sa, iv)?;
     sa.runtime.count(count, octets as u64);
-    Ok(Sealed { outer, header })
+    Ok(Sealed { fields, header })
 }
 
 impl Sealed {
     fn make_whole(
-        &self,
+        self,
         train: &mut Train,
+        sa: &Sa,
         id: u16,
         store: &HeaderStore,
     ) -> Result<(), DropReason> {
-        match (self.header, self.outer.encapsulation) {
-            (Header::Kept, Encapsulation::Esp | Encapsulation::Ah) => {
-                store.put_back(train, protocol::ESP)
-            }
-            // In UDP the header is written anew, as `egress` has it.
-            (Header::Kept, Encapsulation::Udp { .. }) | (Header::AsFacts, _) => {
-                xform::materialise(train, &self.outer, id)
-            }
+        if self.is_whole(sa) {
+            store.put_back(train, protocol::ESP)
+        } else {
+            xform::materialise(train, &self.fields.outer(sa), id)
         }
     }
 
+    /// Whether the header stands before what was sealed. Options do not travel with ESP in UDP: the
+    /// socket writes its own header.
     #[inline]
-    fn egress(self, train: &mut Train, store: &HeaderStore) -> Result<Egress, DropReason> {
-        match (self.header, self.outer.encapsulation) {
-            (Header::AsFacts, _) => Ok(Egress::Payload(self.outer)),
-            (Header::Kept, Encapsulation::Esp | Encapsulation::Ah) => {
-                store.put_back(train, protocol::ESP)?;
-                Ok(Egress::Whole(self.outer))
-            }
-            // Options do not travel with ESP in UDP: the socket writes its own header.
-            (Header::Kept, Encapsulation::Udp { .. }) => Ok(Egress::Payload(self.outer)),
-        }
+    fn is_whole(self, sa: &Sa) -> bool {
+        self.header == Header::Kept && sa.config.encapsulation.is_none()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A datapath's counters. One worker writes them; whoever shows them sums those of all.
 
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::DropReason;
 
 /// What became of the packets of one datapath.
 ///
@@ -65,15 +65,7 @@ impl Stats {
         came == went
     }
 
-    #[inline]
-    pub(crate) fn count(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Sent(_) => self.sent += 1,
-            Verdict::Delivered(_) => self.delivered += 1,
-            Verdict::Dropped(reason) => self.dropped[*reason as usize] += 1,
-            Verdict::Held => self.held += 1,
-            Verdict::Pending => self.pending += 1,
-            Verdict::Consumed => self.consumed += 1,
-        }
+    pub(super) fn drop_for(&mut self, reason: DropReason) {
+        self.dropped[reason as usize] += 1;
     }
 }

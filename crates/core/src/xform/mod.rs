@@ -12,7 +12,7 @@ use sealway_wire::{esp as wire_esp, ipv4, ipv6, protocol, udp};
 
 pub(crate) use esp::{OpenJob, Opened, SealJob};
 pub use outer::materialise;
-pub(crate) use outer::tunnel_facts;
+pub(crate) use outer::{Fields, tunnel_fields};
 pub(crate) use transport::{Header, HeaderStore, enter, leave, propagate_congestion};
 
 use crate::flow::Key;

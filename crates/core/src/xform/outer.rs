@@ -12,24 +12,45 @@ use crate::verdict::DropReason;
 /// TTL and hop limit of packets that a tunnel makes.
 const HOP_LIMIT: u8 = 64;
 
+/// What of an SA's outer header differs from packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    pub(crate) tos: u8,
+    pub(crate) hop_limit: u8,
+    pub(crate) dont_fragment: DontFragment,
+}
+
+impl Fields {
+    /// The whole header, of a packet that `sa` sealed. Made when the packet leaves, in its verdict:
+    /// handed on before, it would be copied on the way.
+    #[inline]
+    pub(crate) fn outer(self, sa: &Sa) -> Outer {
+        Outer {
+            source: sa.config.source,
+            destination: sa.config.id.destination,
+            interface: 0,
+            tos: self.tos,
+            hop_limit: self.hop_limit,
+            dont_fragment: self.dont_fragment,
+            encapsulation: encapsulation(sa),
+        }
+    }
+}
+
 /// The outer header of a tunnel SA for an inner packet: DSCP copied (RFC 2983's uniform model),
 /// ECN as RFC 6040 §4.1's normal mode, Don't Fragment by the SA's rule (RFC 4301 §8.1).
 #[inline]
-pub(crate) fn tunnel_facts(sa: &Sa, inner: &Layout, packet: &[u8]) -> Outer {
+pub(crate) fn tunnel_fields(sa: &Sa, inner: &Layout, packet: &[u8]) -> Fields {
     let tos = inner.tos(packet);
     let dont_fragment = match sa.config.dont_fragment {
         DontFragmentRule::Copy if inner.dont_fragment(packet) => DontFragment::Set,
         DontFragmentRule::Set => DontFragment::Set,
         DontFragmentRule::Copy | DontFragmentRule::Clear => DontFragment::Clear,
     };
-    Outer {
-        source: sa.config.source,
-        destination: sa.config.id.destination,
-        interface: 0,
+    Fields {
         tos: (tos & !ecn::MASK) | ecn::encapsulate(tos, ecn::Mode::Normal),
         hop_limit: HOP_LIMIT,
         dont_fragment,
-        encapsulation: encapsulation(sa),
     }
 }
 

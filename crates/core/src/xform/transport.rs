@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use sealway_packet::{DontFragment, Outer, Train};
 use sealway_wire::{Family, Layout, ecn, ipv4, ipv6, protocol, put, view_mut};
 
-use super::{encapsulation, esp::Opened, outer_header};
+use super::{Fields, esp::Opened, outer_header};
 use crate::sad::Sa;
 use crate::verdict::DropReason;
 
@@ -25,30 +25,27 @@ pub(crate) struct HeaderStore {
 /// Whether the IP header of a transport-mode packet is in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Header {
-    /// The facts tell all of it.
-    AsFacts,
+    /// Its fields tell all of it.
+    Plain,
     /// It has options or extension headers, and is kept.
     Kept,
 }
 
-/// Takes the IP header off a packet: its facts, what follows it, and the header itself into the
-/// store where the facts do not tell everything.
+/// Takes the IP header off a packet: its fields, what follows it, and the header itself into the
+/// store where the fields do not tell everything.
 #[inline]
 pub(crate) fn enter(
     train: &mut Train,
     layout: &Layout,
     sa: &Sa,
     store: &mut HeaderStore,
-) -> Result<(Outer, u8, Header), DropReason> {
+) -> Result<(Fields, u8, Header), DropReason> {
     let packet = train.packet();
     let header = usize::from(layout.unfragmentable);
     let next_header = *packet
         .get(usize::from(layout.next_header_at))
         .ok_or(DropReason::Malformed)?;
-    let outer = Outer {
-        source: sa.config.source,
-        destination: sa.config.id.destination,
-        interface: 0,
+    let fields = Fields {
         tos: layout.tos(packet),
         hop_limit: layout.hop_limit(packet),
         dont_fragment: if layout.dont_fragment(packet) {
@@ -56,16 +53,15 @@ pub(crate) fn enter(
         } else {
             DontFragment::Clear
         },
-        encapsulation: encapsulation(sa),
     };
     let kept = if header == outer_header(sa) {
-        Header::AsFacts
+        Header::Plain
     } else {
         store.keep(packet, layout).ok_or(DropReason::NoBuffer)?;
         Header::Kept
     };
     train.trim_front(header);
-    Ok((outer, next_header, kept))
+    Ok((fields, next_header, kept))
 }
 
 impl HeaderStore {

@@ -20,6 +20,15 @@ pub(super) struct Arguments {
     /// Suites to measure; several may be given
     #[arg(long = "suite", value_name = "NAME")]
     suites: Vec<Suite>,
+    /// Octets of the inner packet; several may be given
+    #[arg(long, value_parser = clap::value_parser!(u16).range(28..=9000))]
+    octets: Vec<u16>,
+    /// SAs that packets are spread over in random order; several may be given
+    #[arg(long)]
+    sas: Vec<usize>,
+    /// One direction only
+    #[arg(long)]
+    direction: Option<Way>,
     /// Rounds per row; the medians are shown
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(3..=1001))]
     rounds: u16,
@@ -35,7 +44,7 @@ const USUAL: [&str; 6] = [
     "aes-128-cbc+hmac-sha2-256-128",
 ];
 /// Octets of inner packets.
-const SIZES: [usize; 4] = [64, 256, 1400, 9000];
+const SIZES: [u16; 4] = [64, 256, 1400, 9000];
 /// Numbers of SAs.
 const SAS: [usize; 2] = [1, 10_000];
 
@@ -63,12 +72,7 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let suites = if arguments.suites.is_empty() {
-        USUAL.iter().filter_map(|name| name.parse().ok()).collect()
-    } else {
-        arguments.suites.clone()
-    };
-    let cases: Vec<Case> = suites.into_iter().flat_map(cases_of).collect();
+    let cases = cases(arguments);
     let progress = ProgressBar::new(cases.len() as u64);
     let mut rows = Vec::with_capacity(cases.len());
     for case in cases {
@@ -88,29 +92,41 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn cases_of(suite: Suite) -> Vec<Case> {
+fn cases(arguments: &Arguments) -> Vec<Case> {
+    let usual = || USUAL.iter().filter_map(|name| name.parse().ok()).collect();
+    let suites = asked(&arguments.suites, usual);
+    let numbers = asked(&arguments.sas, || SAS.to_vec());
+    let sizes = asked(&arguments.octets, || SIZES.to_vec());
     let mut cases = Vec::new();
-    for sas in SAS {
-        for octets in SIZES {
-            for way in [Way::Out, Way::In] {
-                cases.push(Case {
+    for suite in suites {
+        for &sas in &numbers {
+            for &octets in &sizes {
+                let octets = usize::from(octets);
+                cases.extend([Way::Out, Way::In].map(|way| Case {
                     suite,
                     octets,
                     way,
                     sas,
-                });
+                }));
             }
         }
     }
+    cases.retain(|case| arguments.direction.is_none_or(|only| only == case.way));
     cases
 }
 
-/// Packets of one round: enough that a clock's reading does not matter, few enough to stay in
-/// cache; with many SAs each is met about once.
+fn asked<T: Clone>(values: &[T], usual: impl FnOnce() -> Vec<T>) -> Vec<T> {
+    match values {
+        [] => usual(),
+        values => values.to_vec(),
+    }
+}
+
+/// Packets of one round: with one SA a batch as a device hands it over, still in the cache that
+/// the device filled it through; with many SAs enough that their state is not.
 fn per_round(case: &Case) -> usize {
-    match (case.sas, case.octets) {
-        (1, ..=2000) => 128,
-        (1, _) => 32,
+    match case.sas {
+        1 => 32,
         _ => 2500,
     }
 }
