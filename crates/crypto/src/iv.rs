@@ -47,6 +47,7 @@ impl IvSource {
 
     /// Writes the IV that belongs to this sequence number. An `iv` of another length than the
     /// suite's is left as it is; [`Context::seal`](crate::Context::seal) refuses it.
+    #[inline]
     pub fn fill(&self, counter: u64, iv: &mut [u8]) {
         match &self.0 {
             Kind::None => {}

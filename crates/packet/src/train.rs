@@ -19,8 +19,8 @@ pub struct NoRoom;
 ///          ◀─ full ──▶             ◀─ full ──▶                  ◀─ last ─▶
 /// ```
 ///
-/// Headers are put before every segment at once by [`grow_front`](Train::grow_front), trailers by
-/// [`grow_back`](Train::grow_back), so a transform treats a train as it would a packet.
+/// Headers are put before every segment at once by [`grow_front`](Train::grow_front), headers and
+/// trailers by [`grow`](Train::grow), so a transform treats a train as it would a packet.
 pub struct Train {
     octets: Box<[u8]>,
     home: Option<Arc<ArrayQueue<Box<[u8]>>>>,
@@ -214,32 +214,39 @@ impl Train {
         }
     }
 
-    /// Makes every segment longer at its front by `octets` (of undefined content).
+    /// Makes every segment longer at its front by `front` octets and at its end: all but the last
+    /// by `behind[0]`, the last by `behind[1]` (of undefined content).
     #[inline]
-    pub fn grow_front(&mut self, octets: usize) -> Result<(), NoRoom> {
-        if octets > self.head as usize {
+    pub fn grow(&mut self, front: usize, behind: [usize; 2]) -> Result<(), NoRoom> {
+        let [full, last] = behind;
+        if front > self.head as usize {
             return Err(NoRoom);
         }
-        self.head -= octets as u32;
-        self.full += octets as u32;
-        self.last += octets as u32;
+        let last = self.last as usize + last;
+        let full = if self.count <= 1 {
+            last
+        } else {
+            self.full as usize + full
+        };
+        let before_last = usize::from(self.count).saturating_sub(1) * self.stride as usize;
+        let end_of_last = (self.base + self.head) as usize + before_last + last;
+        let fits_slot = self.count <= 1 || self.head as usize + full <= self.stride as usize;
+        if !fits_slot || end_of_last > self.octets.len() {
+            return Err(NoRoom);
+        }
+        self.head -= front as u32;
+        self.full = (front + full) as u32;
+        self.last = (front + last) as u32;
         Ok(())
     }
 
-    /// Makes every segment longer at its end: all but the last by `full` octets, the last by
-    /// `last` (of undefined content).
+    /// Makes every segment longer at its front by `octets` (of undefined content).
+    ///
+    /// # Errors
+    /// If there is not that much room.
     #[inline]
-    pub fn grow_back(&mut self, full: usize, last: usize) -> Result<(), NoRoom> {
-        let new_full = self.full as usize + full;
-        let new_last = self.last as usize + last;
-        let fits_slot = self.count <= 1 || self.head as usize + new_full <= self.stride as usize;
-        let start = self.range(self.count().saturating_sub(1)).start;
-        if !fits_slot || start + new_last > self.octets.len() {
-            return Err(NoRoom);
-        }
-        self.last = new_last as u32;
-        self.full = if self.count <= 1 { new_last } else { new_full } as u32;
-        Ok(())
+    pub fn grow_front(&mut self, octets: usize) -> Result<(), NoRoom> {
+        self.grow(octets, [0, 0])
     }
 
     /// Takes `octets` off the front of every segment (no more than the shortest has).
@@ -307,7 +314,7 @@ mod tests {
             train.segment_mut(index).fill(fill);
         }
         train.grow_front(6).unwrap();
-        train.grow_back(4, 2).unwrap();
+        train.grow(0, [4, 2]).unwrap();
         let lengths: Vec<_> = train.segments().map(<[u8]>::len).collect();
         assert_eq!(lengths, [20, 20, 12]);
         assert_eq!(train.segment(1)[6..16], [2; 10]);
@@ -316,7 +323,7 @@ mod tests {
             Some((52, 20))
         );
         assert_eq!(train.grow_front(1), Err(NoRoom));
-        assert_eq!(train.grow_back(1, 1), Err(NoRoom));
+        assert_eq!(train.grow(0, [1, 1]), Err(NoRoom));
     }
 
     #[test]
@@ -346,7 +353,7 @@ mod tests {
                         for octet in &mut train.packet_mut()[..octets] { *octet = 1; }
                         for _ in 0..octets { twin.push_front(1); }
                     }
-                    1 if train.grow_back(octets, octets).is_ok() => {
+                    1 if train.grow(0, [octets; 2]).is_ok() => {
                         let length = train.packet().len();
                         train.packet_mut()[length - octets..].fill(2);
                         twin.extend(std::iter::repeat_n(2, octets));

@@ -67,11 +67,25 @@ pub fn pad_length(payload: usize, alignment: usize) -> usize {
     payload.wrapping_add(TRAILER).wrapping_neg() & mask
 }
 
+/// The beginning of all padding (RFC 4303 §2.4), as one number.
+const PADDING: u64 = u64::from_le_bytes([1, 2, 3, 4, 5, 6, 7, 8]);
+/// Octets of padding that fit one number together with the trailer.
+const SHORT: usize = 8 - TRAILER;
+
 /// Writes `pad_length` octets of padding (1, 2, 3, …) and the trailer to the start of `out` and
-/// returns how many octets these are; `None` if they do not fit.
+/// returns how many octets these are; `None` if they do not fit. What is behind them in `out` is
+/// undefined then, up to the eighth octet: the ICV's place is.
 #[inline]
 pub fn write_trailer(out: &mut [u8], pad_length: u8, next_header: u8) -> Option<usize> {
     let padding = usize::from(pad_length);
+    if padding <= SHORT
+        && let Some(at_once) = out.first_chunk_mut::<8>()
+    {
+        let trailer = u64::from(u16::from_le_bytes([pad_length, next_header]));
+        let shift = 8 * padding;
+        *at_once = (PADDING & !(u64::MAX << shift) | trailer << shift).to_le_bytes();
+        return Some(padding + TRAILER);
+    }
     let (padded, trailer) = out.get_mut(..padding + TRAILER)?.split_at_mut(padding);
     for (octet, value) in padded.iter_mut().zip(1..) {
         *octet = value;
@@ -90,18 +104,26 @@ pub fn read_trailer(decrypted: &[u8]) -> Result<(usize, u8), BadTrailer> {
         .checked_sub(TRAILER)
         .ok_or(BadTrailer::Length)?;
     let trailer: &Trailer = view(decrypted, end).ok_or(BadTrailer::Length)?;
-    let payload = end
-        .checked_sub(usize::from(trailer.pad_length))
-        .ok_or(BadTrailer::Length)?;
-    let padding = decrypted.get(payload..end).ok_or(BadTrailer::Length)?;
-    if padding
-        .iter()
-        .zip(1u8..)
-        .any(|(octet, value)| *octet != value)
-    {
-        return Err(BadTrailer::Padding);
+    let padding = usize::from(trailer.pad_length);
+    let payload = end.checked_sub(padding).ok_or(BadTrailer::Length)?;
+    let sound = match decrypted.last_chunk::<8>() {
+        Some(at_once) if padding <= SHORT => {
+            // Padding and trailer are the last octets, the highest of the number.
+            let found = u64::from_le_bytes(*at_once) << 16 >> 16;
+            found >> (8 * (SHORT - padding)) == PADDING & !(u64::MAX << (8 * padding))
+        }
+        _ => decrypted
+            .get(payload..end)
+            .ok_or(BadTrailer::Length)?
+            .iter()
+            .zip(1u8..)
+            .all(|(octet, value)| *octet == value),
+    };
+    if sound {
+        Ok((payload, trailer.next_header))
+    } else {
+        Err(BadTrailer::Padding)
     }
-    Ok((payload, trailer.next_header))
 }
 
 /// What a datagram on the port of UDP-encapsulated ESP holds (RFC 3948 §2).

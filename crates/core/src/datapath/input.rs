@@ -17,6 +17,15 @@ use crate::selector::Selector;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
 
+/// What an SA carried.
+#[derive(Clone, Copy)]
+enum Carried {
+    /// A packet of this family, in a tunnel.
+    Packet(Family),
+    /// What follows an IP header, in transport mode.
+    Payload,
+}
+
 /// How an inbound packet leaves the road when it is not dropped.
 pub(super) enum Exit {
     /// It is let in, through SAs or in the clear.
@@ -32,8 +41,8 @@ pub(super) enum Came {
 }
 
 impl Datapath {
-    /// One loop, and all of it in line: a layout that a function handed back through memory, field
-    /// by field, would be waited for.
+    /// One loop, in which headers are found in line: a layout that a function handed back through
+    /// memory, field by field, would be waited for.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -44,39 +53,46 @@ impl Datapath {
         // Of a packet that came whole or out of another SA: the facts and the layout of the headers
         // that stand before ESP in the train.
         let (mut whole, mut before);
-        let mut outer = match arrival {
-            Arrival::Payload(outer) => {
-                before = None;
-                outer
-            }
-            Arrival::Whole { interface } => {
-                let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
-                train.truncate(layout.length as usize);
-                match self.protected_for_us(&layout, train.packet(), *interface)? {
-                    Some(facts) => whole = facts,
-                    None => {
-                        self.admit(&layout, train.packet(), &path)?;
-                        return Ok(Exit::Admitted(Came::InTheClear));
+        let layout = 'uncovered: {
+            let mut outer = match arrival {
+                Arrival::Payload(outer) => {
+                    before = None;
+                    outer
+                }
+                Arrival::Whole { interface } => {
+                    let layout = Layout::parse(train.packet());
+                    let layout = layout.map_err(|_| DropReason::Malformed)?;
+                    train.truncate(layout.length as usize);
+                    match self.protected_for_us(&layout, train.packet(), *interface)? {
+                        Some(facts) => whole = facts,
+                        None => break 'uncovered layout,
                     }
+                    before = Some(layout);
+                    &whole
+                }
+            };
+            loop {
+                let sa = self.open(train, outer, before.as_ref(), &mut path)?;
+                let Some(carried) = self.uncover(train, sa, outer, before.as_ref())? else {
+                    return Ok(Exit::Ended);
+                };
+                let layout = Layout::parse(train.packet());
+                let layout = layout.map_err(|_| DropReason::InnerMalformed)?;
+                self.check_inner(train, &layout, sa, carried, outer.tos)?;
+                match self.protected_for_us(&layout, train.packet(), outer.interface)? {
+                    Some(facts) => whole = facts,
+                    None => break 'uncovered layout,
                 }
                 before = Some(layout);
-                &whole
+                outer = &whole;
             }
-        };
-        let layout = loop {
-            let sa = self.open(train, outer, before.as_ref(), &mut path)?;
-            let Some(layout) = self.uncover(train, sa, outer, before.as_ref())? else {
-                return Ok(Exit::Ended);
-            };
-            match self.protected_for_us(&layout, train.packet(), outer.interface)? {
-                Some(facts) => whole = facts,
-                None => break layout,
-            }
-            before = Some(layout);
-            outer = &whole;
         };
         self.admit(&layout, train.packet(), &path)?;
-        Ok(Exit::Admitted(Came::ThroughSas))
+        Ok(Exit::Admitted(if path.is_empty() {
+            Came::InTheClear
+        } else {
+            Came::ThroughSas
+        }))
     }
 
     /// The facts of a packet that is ESP or AH addressed to us; any other is not opened (DESIGN:
@@ -152,16 +168,16 @@ impl Datapath {
         Ok(place)
     }
 
-    /// The packet that an SA carried, its headers found; `None` for a dummy, made to hide how much
-    /// traffic there is (RFC 4303 §2.6).
+    /// Makes what an SA carried the packet in the train; `None` if that was a dummy, made to hide
+    /// how much traffic there is (RFC 4303 §2.6).
     #[inline]
     fn uncover(
-        &mut self,
+        &self,
         train: &mut Train,
         place: Index,
         outer: &Outer,
         before: Option<&Layout>,
-    ) -> Result<Option<Layout>, DropReason> {
+    ) -> Result<Option<Carried>, DropReason> {
         let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let opened = Opened::read(train.packet(), headers, sa)?;
@@ -169,29 +185,44 @@ impl Datapath {
         if opened.next_header == protocol::NONE {
             return Ok(None);
         }
-        let tunnelled = if xform::is_tunnel(sa) {
-            train.truncate(opened.start + opened.length);
-            train.trim_front(opened.start);
-            Some(tunnelled(opened.next_header)?)
-        } else {
+        if !xform::is_tunnel(sa) {
             xform::leave(train, &opened, outer, before)?;
-            None
-        };
-        let layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
-        if let Some(family) = tunnelled {
+            return Ok(Some(Carried::Payload));
+        }
+        train.truncate(opened.start + opened.length);
+        train.trim_front(opened.start);
+        match opened.next_header {
+            protocol::IPIP => Ok(Some(Carried::Packet(Family::V4))),
+            protocol::IPV6 => Ok(Some(Carried::Packet(Family::V6))),
+            _ => Err(DropReason::ModeMismatch),
+        }
+    }
+
+    /// Checks the packet that came out of an SA against what the SA may carry.
+    #[inline]
+    fn check_inner(
+        &mut self,
+        train: &mut Train,
+        layout: &Layout,
+        place: Index,
+        carried: Carried,
+        outer_tos: u8,
+    ) -> Result<(), DropReason> {
+        if let Carried::Packet(family) = carried {
             if layout.family != family {
                 return Err(DropReason::InnerMalformed);
             }
             // Padding may stand behind the packet, to hide its length (RFC 4303 §2.7).
             train.truncate(layout.length as usize);
-            xform::propagate_congestion(train.packet_mut(), &layout, outer.tos)?;
+            xform::propagate_congestion(train.packet_mut(), layout, outer_tos)?;
         }
+        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         if let Some(selector) = &sa.config.selector {
-            let key = Key::of(&layout, train.packet());
-            let key = self.in_fragments.complete(key, &layout, self.now)?;
-            check_selector(selector, &key, &layout)?;
+            let key = Key::of(layout, train.packet());
+            let key = self.in_fragments.complete(key, layout, self.now)?;
+            check_selector(selector, &key, layout)?;
         }
-        Ok(Some(layout))
+        Ok(())
     }
 }
 
@@ -242,15 +273,5 @@ fn admissible(sa: &Sa, low: u32) -> Result<u64, DropReason> {
                 Err(DropReason::Replay)
             }
         }
-    }
-}
-
-/// What a tunnel SA may carry: a packet, and of which family.
-#[inline]
-const fn tunnelled(next_header: u8) -> Result<Family, DropReason> {
-    match next_header {
-        protocol::IPIP => Ok(Family::V4),
-        protocol::IPV6 => Ok(Family::V6),
-        _ => Err(DropReason::ModeMismatch),
     }
 }

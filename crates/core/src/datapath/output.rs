@@ -46,9 +46,10 @@ impl Datapath {
         if tables.default == DefaultAction::Bypass && tables.spd.is_empty(Direction::Out) {
             return self.bypass();
         }
-        let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
+        let packet = train.packet();
+        let layout = Layout::parse(packet).map_err(|_| DropReason::Malformed)?;
+        let mut key = Key::of(&layout, packet);
         train.truncate(layout.length as usize);
-        let mut key = Key::of(&layout, train.packet());
         if layout.is_fragment() {
             key = self.out_fragments.complete(key, &layout, self.now)?;
         }
@@ -93,11 +94,13 @@ impl Datapath {
             Treatment::Discard => Err(DropReason::NoPolicyOut),
             Treatment::Bypass => self.bypass(),
             Treatment::Protect(steps) if steps.is_empty() => self.bypass(),
-            Treatment::Protect(_) => {
+            Treatment::Protect(steps) => {
+                let tunnel = steps.first().is_some_and(|step| xform::is_tunnel(&step.sa));
+                let largest = largest(bundle, &self.tables, layout, train);
                 if let Checksum::Partial { .. } = offload.checksum {
                     checksum::fill_transport(train.packet_mut(), layout);
                 }
-                self.protect(reference, train, layout)
+                self.protect(reference, train, layout, (tunnel, largest))
             }
         }
     }
@@ -109,22 +112,21 @@ impl Datapath {
         }
     }
 
+    /// Makes the packet fit its path. `tunnel`: the innermost SA is one; `largest`: octets of the
+    /// largest packet with these headers that the path takes.
     #[inline]
     fn protect(
         &mut self,
         reference: Reference,
         train: &mut Train,
         layout: &Layout,
+        (tunnel, largest): (bool, u16),
     ) -> Result<Exit, DropReason> {
-        let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
-        let first = bundle.steps().first().ok_or(DropReason::Internal)?;
-        let tunnel = xform::is_tunnel(&first.sa);
         if layout.is_fragment() && !tunnel {
             return self.reassemble_and_protect(reference, train, layout);
         }
-        let largest = largest(bundle, &self.tables, layout, train);
         let mut fit = Fit::Path;
-        if train.packet().len() > usize::from(largest) {
+        if train.longest() > usize::from(largest) {
             match oversize(layout, train.packet(), largest, tunnel) {
                 Oversize::FragmentInside => *train = self.fragment(train, layout, largest)?,
                 Oversize::FragmentOutside => fit = Fit::FragmentOutside,

@@ -38,6 +38,10 @@ impl SecPath {
         self.places.iter().flatten().copied()
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// The only SA, if there is exactly one.
     #[inline]
     pub(super) const fn only(&self) -> Option<Index> {

@@ -1,7 +1,6 @@
 //! The replay window (RFC 4303 §3.4.3, appendix A2).
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sealway_crypto::Sequence;
 
@@ -30,38 +29,78 @@ impl WindowSize {
     }
 }
 
-/// What was received, as a ring of bits around the highest number whose ICV verified.
+/// What was received, as a ring of words around the highest number whose ICV verified.
 ///
-/// [`check`](Self::check) reads without the lock: it only spares a decryption and may be out of
-/// date. [`commit`](Self::commit) is a test-and-set under the lock, after the ICV verified, and
-/// its answer is the verdict.
+/// Each word holds a block of 32 numbers: which block in its upper half, one bit a number in its
+/// lower one. A block that enters the window replaces the one whose place it takes, in the same
+/// compare-and-swap that sets its first bit, so there is nothing to clear and nothing to lock: a
+/// word only moves on to later blocks and its bits are only ever set, and so no number is accepted
+/// twice whatever threads do at once.
+///
+/// [`check`](Self::check) only spares a decryption and may be out of date by the time that is
+/// done. [`commit`](Self::commit) is a test-and-set after the ICV verified, and its answer is the
+/// verdict.
 #[derive(Debug)]
 pub struct ReplayWindow {
     size: u64,
     form: Sequence,
+    /// Where the window ends. Threads that store it at the same time may leave the lower value: the
+    /// window is wider for a moment then, which its words do not depend on.
     top: AtomicU64,
-    /// One more word than the window needs, so that a word being cleared is never looked at.
+    /// A power of two, and at least one more than the window needs.
     words: Box<[AtomicU64]>,
-    writer: Mutex<()>,
+}
+
+/// Numbers in a block.
+const BLOCK: u64 = 32;
+
+/// A word of the ring.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+impl Word {
+    fn new(block: u64, bits: u32) -> Self {
+        Word(block << 32 | u64::from(bits))
+    }
+
+    /// How many blocks `block` is ahead of this word's, modulo 2³². No number that the window infers
+    /// is so far ahead that the sign would be in doubt.
+    #[inline]
+    const fn behind(self, block: u64) -> i32 {
+        (block as u32).wrapping_sub((self.0 >> 32) as u32) as i32
+    }
+
+    /// The word with the number accepted; `None` if it was before, or if its block has gone.
+    #[inline]
+    fn with(self, sequence: u64) -> Option<Word> {
+        let bit = 1 << (sequence % BLOCK);
+        match self.behind(sequence / BLOCK) {
+            0 if self.0 & bit == 0 => Some(Word(self.0 | bit)),
+            1.. => Some(Word::new(sequence / BLOCK, bit as u32)),
+            _ => None,
+        }
+    }
 }
 
 impl ReplayWindow {
     /// A window at its start: every number above `start` is new, and none up to it.
     pub fn new(size: WindowSize, form: Sequence, start: u64) -> Self {
-        let words = (u64::from(size.0).div_ceil(64) + 1).next_power_of_two();
+        let words = (u64::from(size.0).div_ceil(BLOCK) + 1).next_power_of_two();
+        let newest = start / BLOCK;
         let at_start = |index: u64| {
-            if index == start / 64 % words {
-                u64::MAX >> (63 - start % 64)
+            // The last block up to the newest that has its place there, all of it accepted.
+            let block = newest.wrapping_sub(newest.wrapping_sub(index) % words);
+            if block == newest {
+                Word::new(block, u32::MAX >> (BLOCK - 1 - start % BLOCK))
             } else {
-                u64::MAX
+                Word::new(block, u32::MAX)
             }
         };
         ReplayWindow {
             size: u64::from(size.0),
             form,
             top: AtomicU64::new(start),
-            words: (0..words).map(|index| at_start(index).into()).collect(),
-            writer: Mutex::new(()),
+            words: (0..words).map(|index| at_start(index).0.into()).collect(),
         }
     }
 
@@ -103,53 +142,38 @@ impl ReplayWindow {
     /// Whether the number could be accepted now.
     #[inline]
     pub fn check(&self, sequence: u64) -> bool {
-        let top = self.top();
-        sequence != 0 && (sequence > top || (top - sequence < self.size && !self.is_set(sequence)))
+        let word = Word(self.word(sequence).load(Relaxed));
+        self.is_inside(sequence) && word.with(sequence).is_some()
     }
 
     /// Accepts the number, unless it was accepted before or lies behind the window. To be called
     /// once the ICV verified.
     #[inline]
     pub fn commit(&self, sequence: u64) -> bool {
-        let _writer = self.lock();
-        if !self.check(sequence) {
+        if !self.is_inside(sequence) {
             return false;
         }
-        let top = self.top();
-        if sequence > top {
-            self.forget(top, sequence);
+        let accepted = self
+            .word(sequence)
+            .fetch_update(Relaxed, Relaxed, |word| {
+                Word(word).with(sequence).map(|word| word.0)
+            })
+            .is_ok();
+        if accepted && sequence > self.top() {
             self.top.store(sequence, Relaxed);
         }
-        let word = self.word(sequence);
-        word.store(word.load(Relaxed) | 1 << (sequence % 64), Relaxed);
-        true
+        accepted
     }
 
-    /// Clears the words that the window enters as it moves from `top` to `sequence`.
-    fn forget(&self, top: u64, sequence: u64) {
-        let ahead = (sequence / 64 - top / 64).min(self.words.len() as u64);
-        for step in 1..=ahead {
-            self.word_at(top / 64 + step).store(0, Relaxed);
-        }
-    }
-
-    fn is_set(&self, sequence: u64) -> bool {
-        self.word(sequence).load(Relaxed) & 1 << (sequence % 64) != 0
+    #[inline]
+    fn is_inside(&self, sequence: u64) -> bool {
+        sequence != 0 && self.top().saturating_sub(sequence) < self.size
     }
 
     #[inline]
     fn word(&self, sequence: u64) -> &AtomicU64 {
-        self.word_at(sequence / 64)
-    }
-
-    #[inline]
-    fn word_at(&self, index: u64) -> &AtomicU64 {
-        &self.words[index as usize & (self.words.len() - 1)]
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        // Nothing under the lock panics; were it to, the window would still be sound.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        let index = (sequence / BLOCK) as usize & (self.words.len() - 1);
+        &self.words[index]
     }
 }
 
@@ -234,6 +258,23 @@ mod tests {
     fn sizes_outside_the_bounds_are_refused() {
         assert!(WindowSize::new(0).is_none() && WindowSize::new(65_537).is_none());
         assert_eq!(WindowSize::new(65_536), Some(WindowSize::MAX));
+    }
+
+    #[test]
+    fn no_number_is_accepted_by_two_threads() {
+        let window = window(256);
+        let accepted = std::thread::scope(|scope| {
+            let commit = || {
+                (1..20_000)
+                    .filter(|n| window.commit(*n))
+                    .collect::<Vec<_>>()
+            };
+            let threads = [(); 4].map(|()| scope.spawn(commit));
+            threads.map(|thread| thread.join().unwrap()).concat()
+        });
+        let distinct: BTreeSet<_> = accepted.iter().collect();
+        assert_eq!(distinct.len(), accepted.len());
+        assert_eq!(window.top(), 19_999);
     }
 
     proptest! {

@@ -27,11 +27,9 @@ impl SealJob {
         let pads = [train.longest(), train.last()]
             .map(|payload| esp::pad_length(payload, shape.alignment()));
         let behind = pads.map(|pad| pad + esp::TRAILER + shape.icv());
-        let fits = train.grow_front(esp::HEADER + shape.iv()).is_ok()
-            && train.grow_back(behind[0], behind[1]).is_ok();
-        if !fits {
-            return Err(DropReason::NoBuffer);
-        }
+        train
+            .grow(esp::HEADER + shape.iv(), behind)
+            .map_err(|_| DropReason::NoBuffer)?;
         for index in 0..count {
             let pad = if index + 1 == count { pads[1] } else { pads[0] };
             let numbers = Numbers {
@@ -62,9 +60,10 @@ fn seal(
     )?;
     let (_, rest) = segment.split_at_mut_checked(esp::HEADER)?;
     let (iv, rest) = rest.split_at_mut_checked(shape.iv())?;
-    let (text, icv) = rest.split_at_mut_checked(rest.len().checked_sub(shape.icv())?)?;
-    let trailer = text.len().checked_sub(pad + esp::TRAILER)?;
-    esp::write_trailer(text.get_mut(trailer..)?, pad as u8, next_header)?;
+    let text = rest.len().checked_sub(shape.icv())?;
+    let trailer = text.checked_sub(pad + esp::TRAILER)?;
+    esp::write_trailer(rest.get_mut(trailer..)?, pad as u8, next_header)?;
+    let (text, icv) = rest.split_at_mut_checked(text)?;
     source.fill(numbers.sequence, iv);
     sa.runtime.context.seal(numbers, iv, text, icv).ok()
 }

@@ -57,7 +57,44 @@ fn the_three_kinds_of_datagram_are_told_apart() {
     assert_eq!(esp::in_udp(&esp), Encapsulated::Esp(&esp));
 }
 
+/// RFC 4303 §2.4, an octet at a time.
+fn trailer_by_the_octet(octets: &[u8]) -> Result<(usize, u8), BadTrailer> {
+    let [rest @ .., pad_length, next] = octets else {
+        return Err(BadTrailer::Length);
+    };
+    let payload = rest.len().checked_sub(usize::from(*pad_length));
+    let payload = payload.ok_or(BadTrailer::Length)?;
+    for (index, octet) in rest[payload..].iter().enumerate() {
+        if usize::from(*octet) != index + 1 {
+            return Err(BadTrailer::Padding);
+        }
+    }
+    Ok((payload, *next))
+}
+
 proptest! {
+    #[test]
+    fn reading_at_once_is_reading_by_the_octet(
+        before in vec(any::<u8>(), 0..20),
+        pad_length in 0u8..20,
+        next: u8,
+        room in 0usize..20,
+        damage in proptest::option::of((0usize..40, 1u8..=255)),
+    ) {
+        let trailer = usize::from(pad_length) + esp::TRAILER;
+        let mut octets = before.clone();
+        octets.resize(before.len() + trailer + room, 0xee);
+        let written = esp::write_trailer(&mut octets[before.len()..], pad_length, next);
+        prop_assert_eq!(written, Some(trailer));
+        octets.truncate(before.len() + trailer);
+        prop_assert_eq!(trailer_by_the_octet(&octets), Ok((before.len(), next)));
+        if let Some((at, flip)) = damage {
+            let at = at % octets.len();
+            octets[at] ^= flip;
+        }
+        prop_assert_eq!(esp::read_trailer(&octets), trailer_by_the_octet(&octets));
+    }
+
     #[test]
     fn a_trailer_reads_as_it_was_written(
         payload in vec(any::<u8>(), 0..100),
