@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::{Protocol, Sa, SaError, SaId, SaMode, Spi};
 use crate::flow::Key;
+use crate::selector::Selector;
 use crate::spd::{Level, Mode, Template};
 
 /// Indexes SPIs, which are our own choice or our administrator's: a fixed hash serves.
@@ -19,8 +20,45 @@ pub struct View {
     /// All SAs, oldest first.
     entries: Vec<Entry>,
     by_spi: ByKey<u32, Vec<u32>>,
-    by_pair: ByKey<(IpAddr, IpAddr), Vec<u32>>,
+    by_pair: ByKey<(IpAddr, IpAddr), Siblings>,
     generation: u64,
+}
+
+/// The places of the SAs between two ends, oldest first: SAs made for one host each are found by
+/// it, so that ten thousand of them cost a flow no more than one.
+#[derive(Clone, Debug, Default)]
+struct Siblings {
+    /// Those whose own selector names one destination.
+    by_host: ByKey<IpAddr, Vec<u32>>,
+    others: Vec<u32>,
+}
+
+impl Siblings {
+    fn push(&mut self, place: u32, sa: &Sa) {
+        let destination = sa.config.selector.as_ref().map(Selector::destination);
+        match destination.filter(|range| range.first() == range.last()) {
+            Some(host) => self.by_host.entry(host.first()).or_default().push(place),
+            None => self.others.push(place),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_host.values().flatten().chain(&self.others).copied()
+    }
+
+    /// Those that may carry a packet to `destination`, newest first.
+    fn towards(&self, destination: IpAddr) -> impl Iterator<Item = u32> + '_ {
+        let host = self.by_host.get(&destination).into_iter().flatten();
+        let (mut host, mut others) = (host.rev().peekable(), self.others.iter().rev().peekable());
+        std::iter::from_fn(move || {
+            let newest = match (host.peek(), others.peek()) {
+                (Some(host), Some(other)) if host < other => others.next(),
+                (Some(_), _) => host.next(),
+                (None, _) => others.next(),
+            };
+            newest.copied()
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -92,9 +130,8 @@ impl View {
     ) -> Option<(&Arc<Sa>, Index, u32)> {
         let candidates = self.by_pair.get(&(source, destination))?;
         candidates
-            .iter()
-            .rev()
-            .filter_map(|index| Some((Index(*index), self.entries.get(*index as usize)?)))
+            .towards(key.destination())
+            .filter_map(|index| Some((Index(index), self.entries.get(index as usize)?)))
             .find(|(_, entry)| serves(&entry.sa, template) && carries(&entry.sa, key))
             .map(|(index, entry)| (&entry.sa, index, entry.generation))
     }
@@ -111,8 +148,8 @@ impl View {
             return Err(SaError::Exists(sa.config.id));
         }
         let pair = (sa.config.source, sa.config.id.destination);
-        for sibling in self.by_pair.get(&pair).into_iter().flatten() {
-            if let Some(sibling) = self.entries.get_mut(*sibling as usize) {
+        for sibling in self.by_pair.get(&pair).into_iter().flat_map(Siblings::iter) {
+            if let Some(sibling) = self.entries.get_mut(sibling as usize) {
                 sibling.generation = sibling.generation.wrapping_add(1);
             }
         }
@@ -150,7 +187,8 @@ impl View {
             .or_default()
             .push(place);
         let pair = (config.source, config.id.destination);
-        self.by_pair.entry(pair).or_default().push(place);
+        let siblings = self.by_pair.entry(pair).or_default();
+        siblings.push(place, &entry.sa);
         self.entries.push(entry);
     }
 
@@ -199,3 +237,6 @@ fn carries(sa: &Sa, key: &Key) -> bool {
         .as_ref()
         .is_none_or(|selector| selector.matches(key))
 }
+
+#[cfg(test)]
+mod tests;
