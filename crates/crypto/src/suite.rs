@@ -167,7 +167,7 @@ pub enum SuiteError {
         authentication: Authentication,
     },
     /// A key length that the cipher does not have.
-    #[error("{encryption} takes {}, not {got} octets", lengths(*encryption))]
+    #[error("{encryption} takes {}, not {got}", lengths(*encryption))]
     KeyLength {
         /// The cipher.
         encryption: Encryption,
@@ -350,15 +350,15 @@ mod tests {
         );
         assert_eq!(
             sentence(Encryption::AesGcm16, None, 16),
-            "aes-gcm-16 takes a key of 20, 28 or 36 octets (the last 4 are the salt), not 16 octets"
+            "aes-gcm-16 takes a key of 20, 28 or 36 octets (the last 4 are the salt), not 16"
         );
         assert_eq!(
             sentence(Encryption::ChaCha20Poly1305, None, 32),
-            "chacha20-poly1305 takes a key of 36 octets (the last 4 are the salt), not 32 octets"
+            "chacha20-poly1305 takes a key of 36 octets (the last 4 are the salt), not 32"
         );
         assert_eq!(
             sentence(Encryption::Null, sha256, 1),
-            "null takes no key, not 1 octets"
+            "null takes no key, not 1"
         );
         assert_eq!(
             "aes-128-gcm".parse::<Suite>().unwrap_err().to_string(),

@@ -15,6 +15,8 @@ pub enum Kind {
     Wrong,
     /// The text is sound setkey, but Sealway refuses what it asks for.
     Refused,
+    /// Nothing is wrong that keeps the text from being applied.
+    Warning,
 }
 
 /// Whether a rendered diagnostic carries terminal colours.
@@ -77,6 +79,14 @@ impl Diagnostic {
         }
     }
 
+    /// Something that its writer may want to know.
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Warning,
+            ..Self::new(span, message)
+        }
+    }
+
     /// A few words for the underlined text.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -124,7 +134,11 @@ impl Diagnostic {
             .path(file_name)
             .annotation(primary)
             .annotations(related);
-        let mut group = Level::ERROR.primary_title(&self.message).element(snippet);
+        let level = match self.kind {
+            Kind::Wrong | Kind::Refused => Level::ERROR,
+            Kind::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(&self.message).element(snippet);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));
         }

@@ -147,6 +147,7 @@ fn sa(
         reqid: 0,
         selector: None,
         dont_fragment: DontFragmentRule::Copy,
+        before_nat: None,
     })))
 }
 

@@ -1,7 +1,7 @@
 //! The truth table: policies against the SAs that a packet came through (RFC 4301 §5.2 step 4,
 //! DESIGN: admission).
 
-use sealway_core::sad::{SaId, SaMode};
+use sealway_core::sad::SaMode;
 use sealway_core::spd::{Action, Direction, Level, Mode, Template};
 use sealway_core::{DefaultAction, DropReason};
 
@@ -17,11 +17,9 @@ impl Oracle {
     pub(crate) fn admit(&mut self, came: Came, ip: &Ip) -> Result<Verdict, DropReason> {
         refuse_tiny(ip)?;
         let traffic = self.firsts_in.complete(ip, Traffic::of(ip), self.now);
-        let through: Vec<&Sa> = came
-            .through
-            .iter()
-            .filter_map(|id| self.by_id(id))
-            .collect();
+        let used = came.through.iter();
+        let used: Vec<Sa> = used.filter_map(|used| self.tables.sad.used(used)).collect();
+        let through: Vec<&Sa> = used.iter().collect();
         let direction = match self.is_ours(ip.destination) {
             true => Direction::In,
             false => Direction::Fwd,
@@ -50,10 +48,6 @@ impl Oracle {
             },
         }
         Ok(Verdict::Delivered(came.delivered()))
-    }
-
-    fn by_id(&self, id: &SaId) -> Option<&Sa> {
-        self.tables.sad.list.iter().find(|sa| sa.config.id == *id)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::book::{Book, Octets, Sealed, Text};
 use crate::fragments::refuse_tiny;
 use crate::packet::{self, Ip, number};
 use crate::policy::{Match, Traffic, matches};
-use crate::sa::Sa;
+use crate::sa::{Sa, Used};
 use crate::{Delivery, Oracle, Outcome, Verdict};
 
 /// The most SAs that are opened one inside the other.
@@ -39,7 +39,7 @@ enum Front {
 pub(crate) struct Came {
     pub(crate) packet: Octets,
     /// Outermost first.
-    pub(crate) through: Vec<SaId>,
+    pub(crate) through: Vec<Used>,
     /// Its IP header was made of facts: identification, DF and flow label are not its sender's.
     pub(crate) rebuilt: bool,
 }
@@ -125,7 +125,7 @@ impl Oracle {
     }
 
     /// Opens one ESP packet (RFC 4303 §3.4).
-    fn open(&mut self, esp: Esp<'_>, path: Vec<SaId>, rebuilt: bool) -> Result<Step, DropReason> {
+    fn open(&mut self, esp: Esp<'_>, path: Vec<Used>, rebuilt: bool) -> Result<Step, DropReason> {
         let (source, destination, encapsulated) = match &esp.outer {
             Front::Facts(outer) => (
                 outer.source,
@@ -153,11 +153,17 @@ impl Oracle {
         if next_header == number::NONE {
             return Ok(Step::Consumed);
         }
+        // KAME's rule for an SA of either mode: a packet inside was in a tunnel.
+        let mode = match (mode, next_header) {
+            (SaMode::Any, number::IPV4 | number::IPV6) => SaMode::Tunnel,
+            (SaMode::Any, _) => SaMode::Transport,
+            (said, _) => said,
+        };
         let mut through = path;
-        through.push(id);
+        through.push((id, mode));
         let (packet, rebuilt) = match mode {
             SaMode::Transport => joined(&esp.outer, next_header, payload, rebuilt)?,
-            SaMode::Tunnel => {
+            SaMode::Tunnel | SaMode::Any => {
                 let made = payload.is_made;
                 (decapsulated(&esp.outer, next_header, payload)?, made)
             }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sealway_core::sad::{DontFragmentRule, SaId, SaMode};
+use sealway_core::sad::{DontFragmentRule, SaMode};
 use sealway_core::spd::{Action, Direction, Level, Mode, Template};
 use sealway_core::{DefaultAction, DropReason};
 use sealway_packet::{DontFragment, Encapsulation, Outer};
@@ -11,7 +11,7 @@ use crate::book::{Octets, Sealed, Text};
 use crate::fragments::{Put, refuse_tiny};
 use crate::packet::{self, Ip, Words, fixed_header, number};
 use crate::policy::{Found, Match, Traffic, matches};
-use crate::sa::{Keys, Sa};
+use crate::sa::{Keys, Sa, Used};
 use crate::size;
 use crate::{Oracle, Outcome, Told, Verdict};
 
@@ -97,9 +97,8 @@ impl Oracle {
         }
     }
 
-    fn sa(&self, id: &SaId) -> &Sa {
-        let found = self.tables.sad.list.iter().find(|sa| sa.config.id == *id);
-        found.expect("it was resolved")
+    fn sa(&self, used: &Used) -> Sa {
+        self.tables.sad.used(used).expect("it was resolved")
     }
 
     /// The newest SA for each template; none where `use` does without.
@@ -108,7 +107,7 @@ impl Oracle {
         ip: &Ip,
         traffic: &Traffic,
         templates: &[Template],
-    ) -> Result<Vec<SaId>, DropReason> {
+    ) -> Result<Vec<Used>, DropReason> {
         let mut chosen = Vec::new();
         let (mut ends, mut traffic) = ((ip.source, ip.destination), *traffic);
         for template in templates {
@@ -119,7 +118,7 @@ impl Oracle {
             });
             match serving.max_by_key(|sa| sa.age) {
                 Some(sa) => {
-                    chosen.push(sa.config.id);
+                    chosen.push((sa.config.id, mode_of(template)));
                     if let Mode::Tunnel {
                         source,
                         destination,
@@ -151,7 +150,7 @@ impl Oracle {
         &mut self,
         ip: &Ip,
         octets: &[u8],
-        ids: &[SaId],
+        ids: &[Used],
         origin: Origin,
         told: &mut Option<Told>,
     ) -> Result<Verdict, DropReason> {
@@ -168,12 +167,12 @@ impl Oracle {
             return Err(DropReason::NoBuffer);
         }
         let mut firsts = Vec::new();
-        for id in ids {
+        for (id, _) in ids {
             let sa = self.tables.sad.named(id).expect("it was resolved");
             let first = sa.take(pieces.len() as u64);
             firsts.push(first.ok_or(DropReason::SequenceExhausted)?);
         }
-        let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id).clone()).collect();
+        let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id)).collect();
         let mut way = Way::Clear;
         let mut segments = Vec::new();
         for (index, piece) in pieces.into_iter().enumerate() {
@@ -187,8 +186,9 @@ impl Oracle {
     }
 
     /// Cuts the packet to what the path takes; the figure to tell the sender where that cannot be.
-    fn fit(&self, ip: &Ip, octets: &[u8], ids: &[SaId], origin: Origin) -> Result<Fitted, usize> {
-        let sas: Vec<&Sa> = ids.iter().map(|id| self.sa(id)).collect();
+    fn fit(&self, ip: &Ip, octets: &[u8], ids: &[Used], origin: Origin) -> Result<Fitted, usize> {
+        let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id)).collect();
+        let sas: Vec<&Sa> = sas.iter().collect();
         let outermost = sas.iter().rfind(|sa| sa.config.mode == SaMode::Tunnel);
         let destination = outermost.map_or(ip.destination, |sa| sa.config.id.destination);
         let mtu = usize::from(self.tables.mtu(destination));
@@ -253,16 +253,25 @@ fn is_link_talk(ip: &Ip) -> bool {
 /// Whether the SA is what the template asks for between these ends.
 fn serves(sa: &Sa, template: &Template, ends: (IpAddr, IpAddr)) -> bool {
     let config = &sa.config;
-    let (mode, (source, destination)) = match template.mode {
-        Mode::Transport => (SaMode::Transport, ends),
+    let (source, destination) = match template.mode {
+        Mode::Transport => ends,
         Mode::Tunnel {
             source,
             destination,
-        } => (SaMode::Tunnel, (source, destination)),
+        } => (source, destination),
     };
-    (config.id.protocol, config.mode) == (template.protocol, mode)
+    config.id.protocol == template.protocol
+        && [mode_of(template), SaMode::Any].contains(&config.mode)
         && (config.source, config.id.destination) == (source, destination)
         && has_reqid(template, config.reqid)
+}
+
+/// How an SA that serves the template is used.
+pub(crate) fn mode_of(template: &Template) -> SaMode {
+    match template.mode {
+        Mode::Transport => SaMode::Transport,
+        Mode::Tunnel { .. } => SaMode::Tunnel,
+    }
 }
 
 /// Whether the request identifier is one that the template takes; `unique` takes its own only.
@@ -283,7 +292,7 @@ fn seal(packet: Octets, steps: &[(&Sa, u64)], outside: Outside) -> (Way, Octets)
         let (at, next_header) = match sa.config.mode {
             SaMode::Transport => (ip.protect_at, shown[ip.named_at]),
             SaMode::Tunnel if ip.is_v4() => (0, number::IPV4),
-            SaMode::Tunnel => (0, number::IPV6),
+            SaMode::Tunnel | SaMode::Any => (0, number::IPV6),
         };
         let payload = packet.from(at);
         let sealed = Sealed {
@@ -333,7 +342,7 @@ fn facts(sa: &Sa, ip: &Ip) -> Outer {
     };
     let (ends, hop_limit, dont_fragment) = match sa.config.mode {
         SaMode::Transport => ((ip.source, ip.destination), ip.hop_limit, copied),
-        SaMode::Tunnel => {
+        SaMode::Tunnel | SaMode::Any => {
             let bit = match sa.config.dont_fragment {
                 DontFragmentRule::Copy => copied,
                 DontFragmentRule::Set => DontFragment::Set,

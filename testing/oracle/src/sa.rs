@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sealway_core::sad::{Protocol, SaConfig, SaId};
+use sealway_core::sad::{Protocol, SaConfig, SaId, SaMode};
 use sealway_crypto::{Encryption, Sequence, Suite};
 
 /// What tells one SA's cryptography from another's: who has the same can open what it sealed.
@@ -136,6 +136,9 @@ impl Sa {
     }
 }
 
+/// An SA and the mode in which it was used, transport or tunnel.
+pub(crate) type Used = (SaId, SaMode);
+
 /// SAs, in a plain list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sad {
@@ -152,6 +155,13 @@ impl Sad {
             let id = &sa.config.id;
             (id.destination, id.protocol, id.spi.value()) == (destination, protocol, spi)
         })
+    }
+
+    /// The SA as it was used: one of that mode and no other.
+    pub(crate) fn used(&self, (id, mode): &Used) -> Option<Sa> {
+        let mut sa = self.list.iter().find(|sa| sa.config.id == *id)?.clone();
+        sa.config.mode = *mode;
+        Some(sa)
     }
 
     /// The SA of this name, to be changed.

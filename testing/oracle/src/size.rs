@@ -15,7 +15,7 @@ pub(crate) fn on_the_wire(octets: usize, header: usize, sas: &[&Sa]) -> usize {
             SaMode::Transport => {
                 octets = header + sa.udp_octets() + sa.esp_octets(octets - header);
             }
-            SaMode::Tunnel => {
+            SaMode::Tunnel | SaMode::Any => {
                 header = fixed_header(sa.config.id.destination);
                 octets = header + sa.udp_octets() + sa.esp_octets(octets);
             }

@@ -68,8 +68,8 @@ fn random_text(dice: &mut Dice, sa: &SaConfig, packet: Vec<u8>) -> Vec<u8> {
 
 fn protocol_of(sa: &SaConfig, packet: &[u8]) -> u8 {
     match (sa.mode, packet.first().map(|first| first >> 4)) {
-        (SaMode::Tunnel, Some(6)) => 41,
-        (SaMode::Tunnel, _) => 4,
+        (SaMode::Tunnel | SaMode::Any, Some(6)) => 41,
+        (SaMode::Tunnel | SaMode::Any, _) => 4,
         (SaMode::Transport, _) => 17,
     }
 }

@@ -54,7 +54,7 @@ impl Plan {
                 ends = (own(dice, from, family), own(dice, from.other(), family));
             }
             let sa = random_sa(dice, *mode, ends);
-            templates.push(template_for(dice, &sa));
+            templates.push(template_for(dice, &sa, *mode));
             if dice.percent(10) {
                 sas.push(random_sa(dice, *mode, ends));
             }
@@ -125,14 +125,14 @@ pub fn stray_policy(dice: &mut Dice) -> PolicyConfig {
     }
 }
 
-fn template_for(dice: &mut Dice, sa: &SaConfig) -> Template {
+fn template_for(dice: &mut Dice, sa: &SaConfig, mode: SaMode) -> Template {
     let reqid = (sa.reqid != 0 && dice.percent(80)).then_some(sa.reqid);
     let unique = reqid.map_or(Level::Require, |_| Level::Unique);
     Template {
         protocol: sa.id.protocol,
-        mode: match sa.mode {
+        mode: match mode {
             SaMode::Transport => Mode::Transport,
-            SaMode::Tunnel => Mode::Tunnel {
+            SaMode::Tunnel | SaMode::Any => Mode::Tunnel {
                 source: sa.source,
                 destination: sa.id.destination,
             },
@@ -187,7 +187,7 @@ pub fn random_sa(dice: &mut Dice, mode: SaMode, ends: (IpAddr, IpAddr)) -> SaCon
             spi: random_spi(dice),
         },
         source: ends.0,
-        mode,
+        mode: if dice.percent(15) { SaMode::Any } else { mode },
         suite,
         encryption_key: SecretKey::new(dice.octets(suite.key_octets())),
         authentication_key: SecretKey::new(dice.octets(suite.authentication_key_octets())),
@@ -211,6 +211,7 @@ pub fn random_sa(dice: &mut Dice, mode: SaMode, ends: (IpAddr, IpAddr)) -> SaCon
             DontFragmentRule::Set,
             DontFragmentRule::Clear,
         ]),
+        before_nat: None,
     }
 }
 

@@ -11,7 +11,7 @@ mod table;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::sad::{Index, Sa};
+use crate::sad::{Applied, Index, Sa};
 use crate::spd::{Action, Policy, PolicyConfig};
 use crate::tables::Tables;
 
@@ -44,8 +44,18 @@ pub(crate) enum Treatment {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) sa: Arc<Sa>,
+    /// As the template asks for it.
+    applied: Applied,
     index: Index,
     generation: u32,
+}
+
+impl Step {
+    /// Whether whole IP packets are carried.
+    #[inline]
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.applied == Applied::Tunnel
+    }
 }
 
 impl Bundle {
@@ -80,7 +90,7 @@ impl Bundle {
     }
 }
 
-/// What tells a bundle from others: the policy, the SAs, and whether it lets packets pass as they
+/// What tells a bundle from others: the policy, the SAs with how they are applied, and whether it lets packets pass as they
 /// are, which without a policy the default decides.
 pub(crate) type Identity = (Option<u32>, [u64; PolicyConfig::MAX_TEMPLATES], bool);
 
@@ -88,7 +98,7 @@ impl Bundle {
     fn identity(&self) -> Identity {
         let mut serials = [u64::MAX; PolicyConfig::MAX_TEMPLATES];
         for (serial, step) in serials.iter_mut().zip(self.steps()) {
-            *serial = step.sa.serial.0;
+            *serial = step.sa.serial.0 << 1 | u64::from(step.is_tunnel());
         }
         let bypass = matches!(self.treatment, Treatment::Bypass);
         let policy = self.policy.as_ref().map(|policy| policy.id.0);

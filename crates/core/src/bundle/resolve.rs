@@ -70,12 +70,14 @@ fn choose(
         };
         match tables.sad.choose(template, ends, &carried) {
             Some((sa, index, generation)) => {
+                let applied = template.mode.applied();
                 steps.push(Step {
                     sa: Arc::clone(sa),
+                    applied,
                     index,
                     generation,
                 });
-                carried = xform::carried_by(sa, &carried);
+                carried = xform::carried_by(sa, applied, &carried);
             }
             None if template.level == Level::Use => complete = false,
             None => return Err(Unresolved),
@@ -101,10 +103,10 @@ pub(crate) fn largest(steps: &[Step], mtu: u16, header: usize) -> u16 {
     let mut limit = usize::from(mtu);
     for (index, step) in steps.iter().enumerate().rev() {
         // A transport SA keeps the header of what it is given: a tunnel's, or the packet's own.
-        let before = steps[..index].iter().rev();
-        let tunnel = before.map(|step| &step.sa).find(|sa| xform::is_tunnel(sa));
-        let kept = tunnel.map_or(header, |sa| xform::outer_header(sa));
-        limit = xform::room(&step.sa, limit, kept);
+        let mut before = steps[..index].iter().rev();
+        let tunnel = before.find(|step| step.is_tunnel());
+        let kept = tunnel.map_or(header, |step| xform::outer_header(&step.sa));
+        limit = xform::room(&step.sa, step.applied, limit, kept);
     }
     limit.min(usize::from(u16::MAX)) as u16
 }

@@ -22,6 +22,7 @@ fn config(spi: u32) -> SaConfig {
         reqid: 0,
         selector: None,
         dont_fragment: crate::sad::DontFragmentRule::Copy,
+        before_nat: None,
     }
 }
 

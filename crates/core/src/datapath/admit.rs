@@ -15,7 +15,7 @@ use sealway_wire::Layout;
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
-use crate::sad::{self, Sa, SaMode, Serial};
+use crate::sad::{self, Applied, Sa, Serial};
 use crate::spd::{Action, Direction, Found, Level, Place, Policy, Template};
 use crate::tables::{DefaultAction, Tables};
 use crate::verdict::DropReason;
@@ -25,8 +25,8 @@ use crate::verdict::DropReason;
 pub(super) struct Decision {
     direction: Direction,
     policy: Option<Place>,
-    /// The SA through which alone a packet of the flow was admitted.
-    admitted: Option<Serial>,
+    /// The SA through which alone, applied so, a packet of the flow was admitted.
+    admitted: Option<(Serial, Applied)>,
 }
 
 impl Datapath {
@@ -57,8 +57,7 @@ impl Datapath {
         }
         let only = path
             .only()
-            .and_then(|place| tables.sad.at(place))
-            .map(|sa| sa.serial);
+            .and_then(|(place, applied)| Some((tables.sad.at(place)?.serial, applied)));
         if only.is_some() && only == decision.admitted {
             return Ok(());
         }
@@ -96,15 +95,15 @@ fn decide(tables: &Tables, key: &Key, layout: &Layout) -> Result<Decision, DropR
 /// The truth table.
 fn judge(tables: &Tables, policy: Option<&Arc<Policy>>, path: &SecPath) -> Result<(), DropReason> {
     let mut used = [None; SecPath::MOST];
-    for (slot, place) in used.iter_mut().zip(path.iter()) {
-        *slot = tables.sad.at(place).map(|sa| &**sa);
+    for (slot, (place, applied)) in used.iter_mut().zip(path.iter()) {
+        *slot = tables.sad.at(place).map(|sa| (&**sa, applied));
     }
     let count = used.iter().flatten().count();
     let used = &used[..count];
     let tunnel_used = used
         .iter()
         .flatten()
-        .any(|sa| sa.config.mode == SaMode::Tunnel);
+        .any(|(_, applied)| *applied == Applied::Tunnel);
     match policy.map(|policy| &policy.config.action) {
         Some(Action::Discard) => Err(DropReason::PolicyDiscardIn),
         Some(Action::Bypass) if tunnel_used => Err(DropReason::TunnelUnexpected),
@@ -127,17 +126,19 @@ fn judge(tables: &Tables, policy: Option<&Arc<Policy>>, path: &SecPath) -> Resul
 
 /// Whether the SAs used, outermost first, are what the templates, innermost first, ask for. A
 /// transport SA may be left over, a tunnel SA may not; a template of level `use` may go without.
-fn satisfied(templates: &[Template], used: &[Option<&Sa>]) -> bool {
+fn satisfied(templates: &[Template], used: &[Option<(&Sa, Applied)>]) -> bool {
     let Some((template, inner_templates)) = templates.split_last() else {
         return used
             .iter()
             .flatten()
-            .all(|sa| sa.config.mode == SaMode::Transport);
+            .all(|(_, applied)| *applied == Applied::Transport);
     };
     let by_next = match used.split_first() {
-        Some((Some(sa), inner)) => {
-            (sad::serves(sa, template) && satisfied(inner_templates, inner))
-                || (sa.config.mode == SaMode::Transport && satisfied(templates, inner))
+        Some((Some((sa, applied)), inner)) => {
+            (*applied == template.mode.applied()
+                && sad::serves(sa, template)
+                && satisfied(inner_templates, inner))
+                || (*applied == Applied::Transport && satisfied(templates, inner))
         }
         Some((None, _)) | None => false,
     };

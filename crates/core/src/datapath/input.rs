@@ -12,7 +12,7 @@ use sealway_wire::{Family, Layout, esp, protocol, view};
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
-use crate::sad::{Index, Protocol, Sa};
+use crate::sad::{Applied, Index, Protocol, Sa, SaMode};
 use crate::selector::Selector;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
@@ -24,6 +24,15 @@ enum Carried {
     Packet(Family),
     /// What follows an IP header, in transport mode.
     Payload,
+}
+
+impl Carried {
+    const fn applied(self) -> Applied {
+        match self {
+            Carried::Packet(_) => Applied::Tunnel,
+            Carried::Payload => Applied::Transport,
+        }
+    }
 }
 
 /// How an inbound packet leaves the road when it is not dropped.
@@ -72,10 +81,13 @@ impl Datapath {
                 }
             };
             loop {
-                let sa = self.open(train, outer, before.as_ref(), &mut path)?;
+                let sa = self.open(train, outer, before.as_ref(), &path)?;
                 let Some(carried) = self.uncover(train, sa, outer, before.as_ref())? else {
                     return Ok(Exit::Ended);
                 };
+                if !path.push(sa, carried.applied()) {
+                    return Err(DropReason::NestingTooDeep);
+                }
                 let layout = Layout::parse(train.packet());
                 let layout = layout.map_err(|_| DropReason::InnerMalformed)?;
                 self.check_inner(train, &layout, sa, carried, outer.tos)?;
@@ -141,7 +153,7 @@ impl Datapath {
         train: &mut Train,
         outer: &Outer,
         before: Option<&Layout>,
-        path: &mut SecPath,
+        path: &SecPath,
     ) -> Result<Index, DropReason> {
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
@@ -151,7 +163,7 @@ impl Datapath {
         let place = place.ok_or(DropReason::NoSaIn)?;
         let sa = sad.at(place).ok_or(DropReason::NoSaIn)?;
         check_outer(sa, outer)?;
-        if !path.push(place) {
+        if !path.has_room() {
             return Err(DropReason::NestingTooDeep);
         }
         let sequence = admissible(sa, low)?;
@@ -185,17 +197,21 @@ impl Datapath {
         if opened.next_header == protocol::NONE {
             return Ok(None);
         }
-        if !xform::is_tunnel(sa) {
-            xform::leave(train, &opened, outer, before)?;
-            return Ok(Some(Carried::Payload));
+        let carried = match (sa.config.mode, opened.next_header) {
+            (SaMode::Transport, _) => Carried::Payload,
+            (_, protocol::IPIP) => Carried::Packet(Family::V4),
+            (_, protocol::IPV6) => Carried::Packet(Family::V6),
+            (SaMode::Any, _) => Carried::Payload,
+            (SaMode::Tunnel, _) => return Err(DropReason::ModeMismatch),
+        };
+        match carried {
+            Carried::Payload => xform::leave(train, &opened, outer, before)?,
+            Carried::Packet(_) => {
+                train.truncate(opened.start + opened.length);
+                train.trim_front(opened.start);
+            }
         }
-        train.truncate(opened.start + opened.length);
-        train.trim_front(opened.start);
-        match opened.next_header {
-            protocol::IPIP => Ok(Some(Carried::Packet(Family::V4))),
-            protocol::IPV6 => Ok(Some(Carried::Packet(Family::V6))),
-            _ => Err(DropReason::ModeMismatch),
-        }
+        Ok(Some(carried))
     }
 
     /// Checks the packet that came out of an SA against what the SA may carry.
@@ -208,6 +224,7 @@ impl Datapath {
         carried: Carried,
         outer_tos: u8,
     ) -> Result<(), DropReason> {
+        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         if let Carried::Packet(family) = carried {
             if layout.family != family {
                 return Err(DropReason::InnerMalformed);
@@ -215,8 +232,9 @@ impl Datapath {
             // Padding may stand behind the packet, to hide its length (RFC 4303 §2.7).
             train.truncate(layout.length as usize);
             xform::propagate_congestion(train.packet_mut(), layout, outer_tos)?;
+        } else if let Some(before) = sa.config.before_nat {
+            xform::mend_checksum(train.packet_mut(), layout, before);
         }
-        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         if let Some(selector) = &sa.config.selector {
             let key = Key::of(layout, train.packet());
             let key = self.in_fragments.complete(key, layout, self.now)?;

@@ -95,7 +95,7 @@ impl Datapath {
             Treatment::Bypass => self.bypass(),
             Treatment::Protect(steps) if steps.is_empty() => self.bypass(),
             Treatment::Protect(steps) => {
-                let tunnel = steps.first().is_some_and(|step| xform::is_tunnel(&step.sa));
+                let tunnel = steps.first().is_some_and(Step::is_tunnel);
                 let largest = largest(bundle, &self.tables, layout, train);
                 if let Checksum::Partial { .. } = offload.checksum {
                     checksum::fill_transport(train.packet_mut(), layout);
@@ -290,7 +290,7 @@ fn seal(
 ) -> Result<Sealed, DropReason> {
     let sa = &*step.sa;
     let octets = train.octets();
-    let (fields, next_header, header) = if xform::is_tunnel(sa) {
+    let (fields, next_header, header) = if step.is_tunnel() {
         let next_header = match layout.family {
             Family::V4 => protocol::IPIP,
             Family::V6 => protocol::IPV6,

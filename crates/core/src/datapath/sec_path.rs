@@ -1,12 +1,12 @@
 //! The SAs that a packet came through: xfrm's `sec_path`, RFC 2402's and KAME's history.
 
-use crate::sad::Index;
+use crate::sad::{Applied, Index};
 
 /// The places of the SAs, outermost first, under the view pinned for the batch. A tag of the
 /// inbound road: no other module can read or write it, and it ends with the packet's admission.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SecPath {
-    places: [Option<Index>; SecPath::MOST],
+    places: [Option<(Index, Applied)>; SecPath::MOST],
     length: usize,
 }
 
@@ -21,12 +21,18 @@ impl SecPath {
         }
     }
 
-    /// One more SA, inside the others; `false` if there are too many.
+    /// Whether another SA may be inside the others.
+    #[inline]
+    pub(super) const fn has_room(&self) -> bool {
+        self.length < SecPath::MOST
+    }
+
+    /// One more SA, inside the others, and how it was applied; `false` if there are too many.
     #[must_use]
-    pub(super) fn push(&mut self, place: Index) -> bool {
+    pub(super) fn push(&mut self, place: Index, applied: Applied) -> bool {
         match self.places.get_mut(self.length) {
             Some(free) => {
-                *free = Some(place);
+                *free = Some((place, applied));
                 self.length += 1;
                 true
             }
@@ -34,7 +40,7 @@ impl SecPath {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Index> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Index, Applied)> + '_ {
         self.places.iter().flatten().copied()
     }
 
@@ -44,7 +50,7 @@ impl SecPath {
 
     /// The only SA, if there is exactly one.
     #[inline]
-    pub(super) const fn only(&self) -> Option<Index> {
+    pub(super) const fn only(&self) -> Option<(Index, Applied)> {
         match self.length {
             1 => self.places[0],
             _ => None,

@@ -76,6 +76,16 @@ pub enum SaMode {
     Transport,
     /// Protects whole IP packets.
     Tunnel,
+    /// Either, as KAME's `any`: what the template asks for; inbound, a whole IP packet that comes
+    /// out was in a tunnel, and anything else was not.
+    Any,
+}
+
+/// The mode in which an SA was applied to one packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Applied {
+    Transport,
+    Tunnel,
 }
 
 impl fmt::Display for SaMode {
@@ -83,6 +93,7 @@ impl fmt::Display for SaMode {
         f.write_str(match self {
             SaMode::Transport => "transport",
             SaMode::Tunnel => "tunnel",
+            SaMode::Any => "any",
         })
     }
 }
@@ -136,7 +147,7 @@ pub struct SaConfig {
     pub id: SaId,
     /// The end that seals it; same family as the destination.
     pub source: IpAddr,
-    /// Transport or tunnel.
+    /// Transport, tunnel, or either.
     pub mode: SaMode,
     /// Its algorithms.
     pub suite: Suite,
@@ -154,6 +165,9 @@ pub struct SaConfig {
     pub selector: Option<Selector>,
     /// The outer Don't Fragment bit.
     pub dont_fragment: DontFragmentRule,
+    /// The ends before a NAT changed them, source first: checksums of what comes in through
+    /// transport mode are mended by them (RFC 3948 §3.1.2). `None`: no NAT, or a tunnel.
+    pub before_nat: Option<(IpAddr, IpAddr)>,
 }
 
 /// An SA that cannot be.
@@ -165,6 +179,9 @@ pub enum SaError {
     /// The ends are of two families.
     #[error("source {0} and destination {1} are of different families")]
     Families(IpAddr, IpAddr),
+    /// A NAT does not change the family.
+    #[error("the addresses before NAT, {0} and {1}, are not of the SA's family")]
+    NatFamilies(IpAddr, IpAddr),
     /// The same SA exists.
     #[error("{0} exists already: delete it first, or choose another SPI")]
     Exists(SaId),
@@ -198,6 +215,12 @@ impl SaConfig {
         }
         if self.source.is_ipv4() != self.id.destination.is_ipv4() {
             return Err(SaError::Families(self.source, self.id.destination));
+        }
+        if let Some((source, destination)) = self.before_nat
+            && (source.is_ipv4() != self.source.is_ipv4()
+                || destination.is_ipv4() != self.source.is_ipv4())
+        {
+            return Err(SaError::NatFamilies(source, destination));
         }
         let extended = self.sequence.form == sealway_crypto::Sequence::Extended;
         if extended && self.sequence.window.is_none() {

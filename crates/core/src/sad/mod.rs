@@ -10,6 +10,7 @@ mod runtime;
 mod sa;
 mod view;
 
+pub(crate) use config::Applied;
 pub use config::{
     DontFragmentRule, Protocol, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
     UdpEncapsulation,

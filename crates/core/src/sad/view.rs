@@ -212,12 +212,12 @@ impl View {
 /// Whether the SA is what the template asks for: protocol, mode, request identifier.
 pub(crate) fn serves(sa: &Sa, template: &Template) -> bool {
     let mode = match template.mode {
-        Mode::Transport => sa.config.mode == SaMode::Transport,
+        Mode::Transport => sa.config.mode != SaMode::Tunnel,
         Mode::Tunnel {
             source,
             destination,
         } => {
-            sa.config.mode == SaMode::Tunnel
+            sa.config.mode != SaMode::Transport
                 && sa.config.source == source
                 && sa.config.id.destination == destination
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::sad::Protocol;
+use crate::sad::{Applied, Protocol};
 
 /// Transport or tunnel mode, with the tunnel's ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,6 +17,17 @@ pub enum Mode {
         /// The end that decapsulates.
         destination: IpAddr,
     },
+}
+
+impl Mode {
+    /// How an SA that serves the template is applied.
+    #[inline]
+    pub(crate) const fn applied(self) -> Applied {
+        match self {
+            Mode::Transport => Applied::Transport,
+            Mode::Tunnel { .. } => Applied::Tunnel,
+        }
+    }
 }
 
 /// What to do where the SA is missing (DESIGN: levels and acquires).

@@ -13,16 +13,12 @@ use sealway_wire::{esp as wire_esp, ipv4, ipv6, protocol, udp};
 pub(crate) use esp::{OpenJob, Opened, SealJob};
 pub use outer::materialise;
 pub(crate) use outer::{Fields, tunnel_fields};
-pub(crate) use transport::{Header, HeaderStore, enter, leave, propagate_congestion};
+pub(crate) use transport::{
+    Header, HeaderStore, enter, leave, mend_checksum, propagate_congestion,
+};
 
 use crate::flow::Key;
-use crate::sad::{Sa, SaMode};
-
-/// Whether the SA carries whole IP packets.
-#[inline]
-pub(crate) fn is_tunnel(sa: &Sa) -> bool {
-    sa.config.mode == SaMode::Tunnel
-}
+use crate::sad::{Applied, Sa};
 
 /// Octets of the IP header that a tunnel SA puts before ESP.
 pub(crate) const fn outer_header(sa: &Sa) -> usize {
@@ -44,11 +40,13 @@ pub(crate) fn encapsulation(sa: &Sa) -> Encapsulation {
     }
 }
 
-/// The largest packet that the SA turns into one of at most `limit` octets. `kept` is the length
-/// of the header that transport mode leaves in front.
-pub(crate) fn room(sa: &Sa, limit: usize, kept: usize) -> usize {
-    let tunnel = is_tunnel(sa);
-    let in_front = if tunnel { outer_header(sa) } else { kept };
+/// The largest packet that the SA, applied so, turns into one of at most `limit` octets. `kept` is
+/// the length of the header that transport mode leaves in front.
+pub(crate) fn room(sa: &Sa, applied: Applied, limit: usize, kept: usize) -> usize {
+    let (in_front, carried_in_front) = match applied {
+        Applied::Tunnel => (outer_header(sa), 0),
+        Applied::Transport => (kept, kept),
+    };
     let encapsulation = match sa.config.encapsulation {
         None => 0,
         Some(_) => udp::HEADER,
@@ -56,13 +54,12 @@ pub(crate) fn room(sa: &Sa, limit: usize, kept: usize) -> usize {
     let shape = sa.runtime.shape;
     let around = in_front + encapsulation + wire_esp::HEADER + shape.iv() + shape.icv();
     let text = limit.saturating_sub(around) & !(shape.alignment() - 1);
-    let payload = text.saturating_sub(wire_esp::TRAILER);
-    if tunnel { payload } else { payload + kept }
+    text.saturating_sub(wire_esp::TRAILER) + carried_in_front
 }
 
-/// The flow that the packet belongs to once the SA was applied, as the next SA sees it.
-pub(crate) fn carried_by(sa: &Sa, key: &Key) -> Key {
-    if !is_tunnel(sa) && sa.config.encapsulation.is_none() {
+/// The flow that the packet belongs to once the SA was applied so, as the next SA sees it.
+pub(crate) fn carried_by(sa: &Sa, applied: Applied, key: &Key) -> Key {
+    if applied == Applied::Transport && sa.config.encapsulation.is_none() {
         return Key::new(key.source(), key.destination(), protocol::ESP, None).unwrap_or(*key);
     }
     let (number, words) = match sa.config.encapsulation {

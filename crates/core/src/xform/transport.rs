@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use sealway_packet::{DontFragment, Outer, Train};
-use sealway_wire::{Family, Layout, ecn, ipv4, ipv6, protocol, put, view_mut};
+use sealway_wire::{Family, Layout, checksum, ecn, ipv4, ipv6, protocol, put, view_mut};
 
 use super::{Fields, esp::Opened, outer_header};
 use crate::sad::Sa;
@@ -197,6 +197,42 @@ fn write_plain(train: &mut Train, outer: &Outer, number: u8) -> Result<(), DropR
     }
     .and_then(|_| set_length(packet, family))
     .ok_or(DropReason::Malformed)
+}
+
+/// Makes the checksum of TCP or UDP that its sender computed over the addresses `before` a NAT right
+/// for those that the packet has now (RFC 3948 §3.1.2). A UDP checksum of zero is none.
+#[cold]
+pub(crate) fn mend_checksum(packet: &mut [u8], layout: &Layout, before: (IpAddr, IpAddr)) {
+    let in_header = match layout.protocol {
+        protocol::TCP => 16,
+        protocol::UDP => 6,
+        _ => return,
+    };
+    if !layout.is_first() {
+        return;
+    }
+    let after = (layout.source(packet), layout.destination(packet));
+    let at = usize::from(layout.upper) + in_header;
+    let Some(field) = packet.get_mut(at..at + 2) else {
+        return;
+    };
+    let old = u16::from_be_bytes([field[0], field[1]]);
+    if layout.protocol == protocol::UDP && old == 0 {
+        return;
+    }
+    let ends = [(before.0, after.0), (before.1, after.1)];
+    let mended = ends.into_iter().fold(old, |sum, ends| match ends {
+        (IpAddr::V4(was), IpAddr::V4(is)) => {
+            checksum::adjust_octets(sum, &was.octets(), &is.octets())
+        }
+        (IpAddr::V6(was), IpAddr::V6(is)) => {
+            checksum::adjust_octets(sum, &was.octets(), &is.octets())
+        }
+        _ => sum,
+    });
+    let is_none = layout.protocol == protocol::UDP && mended == 0;
+    let mended = if is_none { u16::MAX } else { mended };
+    field.copy_from_slice(&mended.to_be_bytes());
 }
 
 /// Carries congestion seen outside into the packet that comes out of a tunnel (RFC 6040 §4.2).

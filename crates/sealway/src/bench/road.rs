@@ -215,6 +215,7 @@ fn sa_config(case: Case, sa: usize) -> anyhow::Result<SaConfig> {
         reqid: 0,
         selector,
         dont_fragment: DontFragmentRule::Copy,
+        before_nat: None,
     })
 }
 

@@ -45,6 +45,17 @@ pub enum Error {
 /// # Errors
 /// Why it was not done.
 pub fn ask<T: DeserializeOwned>(socket: &Path, request: &Request) -> Result<T, Error> {
+    ask_warned(socket, request).map(|(result, _)| result)
+}
+
+/// The same, and with what the daemon wants to be known, as a person reads it.
+///
+/// # Errors
+/// Why it was not done.
+pub fn ask_warned<T: DeserializeOwned>(
+    socket: &Path,
+    request: &Request,
+) -> Result<(T, String), Error> {
     let broken = |error| Error::Broken {
         path: socket.to_owned(),
         error,
@@ -72,7 +83,10 @@ pub fn ask<T: DeserializeOwned>(socket: &Path, request: &Request) -> Result<T, E
         .map_err(io::Error::from)
         .map_err(broken)?
     {
-        Reply::Ok { result } => serde_json::from_value(result)
+        Reply::Ok {
+            result, warning, ..
+        } => serde_json::from_value(result)
+            .map(|result| (result, warning))
             .map_err(io::Error::from)
             .map_err(broken),
         Reply::Error { message, mistakes } => Err(Error::Refused { message, mistakes }),

@@ -58,8 +58,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, sources) = Config::load(&arguments.file, colour)?;
     // The engine has no packets yet: a script that it refuses has touched nothing.
     let mut control = Control::new(config.default, 1500);
-    if let Err(mistakes) = setkey::apply(&mut control, &sources, Keys::Masked) {
-        return Err(Diagnosed(mistakes.render(&sources, colour)).into());
+    match setkey::apply(&mut control, &sources, Keys::Masked) {
+        Ok(applied) => eprint!("{}", applied.warnings.render(&sources, colour)),
+        Err(mistakes) => return Err(Diagnosed(mistakes.render(&sources, colour)).into()),
     }
     drop(sources);
     let signals = signals().context("signals cannot be handled")?;

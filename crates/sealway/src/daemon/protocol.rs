@@ -31,6 +31,20 @@ pub struct Script {
     /// Whether its questions are answered with keys.
     #[serde(default)]
     pub keys: KeyDisplay,
+    /// Whether it is applied.
+    #[serde(default)]
+    pub effect: Effect,
+}
+
+/// What is done with a [`Script`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// It is applied.
+    #[default]
+    Apply,
+    /// Its mistakes are told, and nothing is changed.
+    Check,
 }
 
 /// What [`Request::Show`] can be about.
@@ -66,6 +80,12 @@ pub enum Reply {
     Ok {
         /// What [`Request::Show`] asked for; what the questions of a script print.
         result: serde_json::Value,
+        /// What did not keep a script from being applied, as a person reads it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        warning: String,
+        /// The same, each with its place.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<Mistake>,
     },
     /// It was not done, and nothing of it was.
     Error {
@@ -94,7 +114,11 @@ impl Reply {
     /// That something was done.
     pub fn ok(result: impl Serialize) -> Reply {
         match serde_json::to_value(result) {
-            Ok(result) => Reply::Ok { result },
+            Ok(result) => Reply::Ok {
+                result,
+                warning: String::new(),
+                warnings: Vec::new(),
+            },
             Err(error) => Reply::error(format!("the answer cannot be written as JSON: {error}")),
         }
     }

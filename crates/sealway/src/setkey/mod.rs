@@ -4,6 +4,7 @@
 mod dump;
 mod script;
 mod translate;
+mod watch;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,10 @@ use zeroize::Zeroizing;
 
 use crate::daemon::client::{self, Error};
 use crate::daemon::config::{CONTROL, Diagnosed};
-use crate::daemon::protocol::{KeyDisplay, Request, Script};
+use crate::daemon::protocol::{Effect, KeyDisplay, Request, Script};
 use crate::show;
 pub(crate) use dump::Written;
-pub use script::{Mistakes, Source, apply};
+pub use script::{Applied, Mistakes, Source, apply, examine};
 pub(crate) use translate::priority_of;
 
 /// What `sealway setkey` takes: setkey's own flags, and where the daemon is.
@@ -40,9 +41,30 @@ pub struct Arguments {
     /// Policies instead of SAs, with -D or -F
     #[arg(short = 'P', conflicts_with_all = ["commands", "file"])]
     policies: bool,
+    /// Dead SAs too, with -D: there are none, a deleted SA is gone at once
+    #[arg(short = 'a')]
+    all: bool,
+    /// Go on and on, one line for each SA, with -D
+    #[arg(short = 'l', requires = "dump", conflicts_with_all = ["policies", "keys"])]
+    forever: bool,
+    /// Check what is read, and change nothing
+    #[arg(short = 'n', conflicts_with_all = ["dump", "flush"])]
+    no_action: bool,
+    /// Show each command as it was understood
+    #[arg(short = 'v')]
+    verbose: bool,
+    /// The kernel's view of policies for forwarded packets: also what is shown without it
+    #[arg(short = 'k', conflicts_with = "standards")]
+    kernel: bool,
+    /// RFC 4301's view of policies for forwarded packets, as without it
+    #[arg(short = 'r')]
+    standards: bool,
     /// Show keys
     #[arg(long)]
     keys: bool,
+    /// Show keys without asking
+    #[arg(long, requires = "keys")]
+    yes: bool,
     /// The daemon's control socket
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     control: PathBuf,
@@ -53,7 +75,16 @@ pub struct Arguments {
 /// # Errors
 /// What went wrong, as a sentence or as text that underlines the mistakes.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.forever {
+        return watch::run(&arguments.control);
+    }
     let (name, text) = script(&arguments)?;
+    if arguments.keys && !arguments.yes && !show::is_agreed()? {
+        return Ok(ExitCode::FAILURE);
+    }
+    if arguments.verbose {
+        eprint!("{}", understood(&text));
+    }
     let request = Request::Apply(Script {
         text,
         name,
@@ -62,10 +93,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         } else {
             KeyDisplay::Masked
         },
+        effect: if arguments.no_action {
+            Effect::Check
+        } else {
+            Effect::Apply
+        },
     });
-    let answer: Result<Zeroizing<String>, Error> = client::ask(&arguments.control, &request);
+    let answer: Result<(Zeroizing<String>, String), Error> =
+        client::ask_warned(&arguments.control, &request);
     match answer {
-        Ok(output) => {
+        Ok((output, warning)) => {
+            eprint!("{warning}");
             show::emit(&output)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -74,6 +112,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The commands of a text in their canonical form, keys masked; nothing of one with mistakes, which
+/// the daemon will tell.
+fn understood(text: &str) -> String {
+    let script = sealway_setkey::parse(text).unwrap_or_default();
+    let lines = script
+        .commands
+        .iter()
+        .map(|command| format!("{}\n", command.value));
+    lines.collect()
 }
 
 /// What is to be done, as a script, and what messages call it.

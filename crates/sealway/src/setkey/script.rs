@@ -38,13 +38,21 @@ struct Mistake {
     diagnostic: Diagnostic,
 }
 
-/// Applies all of the texts, in their order, as one transaction; the answer is what their questions
-/// (`get`, `dump`, `spddump`) print. Questions before the first change are answered from what was
-/// before, all others from what is afterwards.
+/// What became of a transaction.
+#[derive(Debug)]
+pub struct Applied {
+    /// What its questions (`get`, `dump`, `spddump`) print.
+    pub output: String,
+    /// What did not keep it from being applied.
+    pub warnings: Mistakes,
+}
+
+/// Applies all of the texts, in their order, as one transaction. Questions before the first change
+/// are answered from what was before, all others from what is afterwards.
 ///
 /// # Errors
 /// Every mistake that was found. Nothing was applied.
-pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<String, Mistakes> {
+pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<Applied, Mistakes> {
     let tables = control.tables();
     let translation = translate(&tables, sources)?;
     let mut output = answers(&translation.asked_before, &tables, keys);
@@ -55,7 +63,16 @@ pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<St
             .map_err(|refused| origins.blame(&refused))?;
     }
     output += &answers(&translation.asked_after, &control.tables(), keys);
-    Ok(output)
+    let warnings = Mistakes::from(translation.warnings);
+    Ok(Applied { output, warnings })
+}
+
+/// Finds what is wrong with all of the texts, as [`apply`] would, and changes nothing.
+///
+/// # Errors
+/// Every mistake that can be found without trying.
+pub fn examine(tables: &Tables, sources: &[Source]) -> Result<Mistakes, Mistakes> {
+    Ok(translate(tables, sources)?.warnings.into())
 }
 
 fn translate(tables: &Tables, sources: &[Source]) -> Result<Translation, Mistakes> {
@@ -91,6 +108,12 @@ fn answers(questions: &[Question], tables: &Tables, keys: Keys) -> String {
 impl From<(usize, Diagnostic)> for Mistake {
     fn from((source, diagnostic): (usize, Diagnostic)) -> Self {
         Mistake { source, diagnostic }
+    }
+}
+
+impl From<Vec<(usize, Diagnostic)>> for Mistakes {
+    fn from(found: Vec<(usize, Diagnostic)>) -> Self {
+        Mistakes(found.into_iter().map(Mistake::from).collect())
     }
 }
 

@@ -4,10 +4,11 @@ pub mod report;
 mod tables;
 mod wireshark;
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use serde::Serialize;
 
 use crate::daemon::client;
@@ -69,7 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             wireshark: true,
             yes,
         } => {
-            if !yes && !wireshark::is_agreed()? {
+            if !yes && !is_agreed()? {
                 return Ok(ExitCode::FAILURE);
             }
             let keys = KeyDisplay::Shown;
@@ -96,6 +97,22 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks on the terminal whether keys may be shown.
+///
+/// # Errors
+/// If there is no terminal to ask on.
+pub(crate) fn is_agreed() -> anyhow::Result<bool> {
+    let mut input = std::io::stdin().lock();
+    if !input.is_terminal() {
+        bail!("this prints the keys of all SAs: say --yes where nobody can be asked");
+    }
+    eprint!("This prints the keys of all SAs. Whoever has them reads the traffic. Go on? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    input.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn print<T: Serialize>(

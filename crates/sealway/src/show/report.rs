@@ -16,7 +16,7 @@ pub struct Sa {
     pub protocol: String,
     /// Its SPI.
     pub spi: u32,
-    /// `transport` or `tunnel`.
+    /// `transport`, `tunnel` or `any`.
     pub mode: String,
     /// `aes-128-gcm-16` and its like.
     pub suite: String,

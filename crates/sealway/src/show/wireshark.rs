@@ -1,29 +1,11 @@
 //! The running SAs as Wireshark's table `esp_sa`: the lines of its file, or the values of tshark's
 //! `-o 'uat:esp_sa:LINE'`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sealway_crypto::{Authentication, Encryption, Suite};
 use zeroize::Zeroizing;
 
 use super::report::Sa;
-
-/// Asks on the terminal whether keys may be shown.
-///
-/// # Errors
-/// If there is no terminal to ask on.
-pub(super) fn is_agreed() -> anyhow::Result<bool> {
-    let mut input = std::io::stdin().lock();
-    if !input.is_terminal() {
-        bail!("this prints the keys of all SAs: say --yes where nobody can be asked");
-    }
-    eprint!("This prints the keys of all SAs. Whoever has them reads the traffic. Go on? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
 
 /// One line per SA; a comment where Wireshark does not have the suite.
 ///

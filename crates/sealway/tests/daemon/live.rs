@@ -61,7 +61,9 @@ fn setkey_speaks_as_setkey_does() {
         "{dump}"
     );
     assert!(dump.contains("E: aes-gcm-16  ******** ******** "), "{dump}");
-    assert!(done(&a.run(&["setkey", "-D", "--keys"])).contains("E: aes-gcm-16  00010203 "));
+    assert!(
+        done(&a.run(&["setkey", "-D", "--keys", "--yes"])).contains("E: aes-gcm-16  00010203 ")
+    );
     let policies = done(&a.run(&["setkey", "-DP"]));
     assert!(policies.starts_with("10.1.0.0/24[any] 10.2.0.0/24[any] any\n\tout prio def ipsec\n\tesp/tunnel/192.0.2.1-192.0.2.2/require\n"), "{policies}");
     done(&a.run(&["setkey", "-FP"]));

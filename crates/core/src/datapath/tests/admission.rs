@@ -16,14 +16,27 @@ enum Through {
     TransportInTunnel,
 }
 
-/// What becomes of a packet that came through these SAs under this policy.
+/// What becomes of a packet that came through these SAs under this policy, whether the SAs say
+/// their mode or are for any.
 fn judge(
     through: Through,
     action: Option<Action>,
     default: DefaultAction,
 ) -> Result<(), DropReason> {
-    let transport = sa(LEFT, RIGHT, 0x1000, SaMode::Transport);
-    let tunnelled = sa(LEFT, RIGHT, 0x1001, SaMode::Tunnel);
+    let said = judge_through(through, action.clone(), default, |mode| mode);
+    let any = judge_through(through, action, default, |_| SaMode::Any);
+    assert_eq!(said, any, "{through:?} with SAs of mode any");
+    said
+}
+
+fn judge_through(
+    through: Through,
+    action: Option<Action>,
+    default: DefaultAction,
+    declared: fn(SaMode) -> SaMode,
+) -> Result<(), DropReason> {
+    let transport = sa(LEFT, RIGHT, 0x1000, declared(SaMode::Transport));
+    let tunnelled = sa(LEFT, RIGHT, 0x1001, declared(SaMode::Tunnel));
     let (templates, sas) = match through {
         Through::Nothing => (vec![], vec![]),
         Through::Transport => (vec![TRANSPORT], vec![transport]),

@@ -49,6 +49,7 @@ pub(super) fn sa(source: &str, destination: &str, spi: u32, mode: SaMode) -> SaC
         reqid: 0,
         selector: None,
         dont_fragment: DontFragmentRule::Copy,
+        before_nat: None,
     }
 }
 

@@ -244,3 +244,52 @@ fn more_sas_inside_one_another_than_are_opened_is_an_error_of_its_own() {
     let whole = Packet::new(Train::detached(&packet), Arrival::Whole { interface: 1 });
     assert_eq!(reject(&mut b, whole), DropReason::NestingTooDeep);
 }
+
+#[test]
+fn a_nat_between_transport_ends_leaves_checksums_right() {
+    use sealway_wire::{Layout, checksum};
+    let encapsulation = Some(UdpEncapsulation {
+        source: 4500,
+        destination: 4500,
+    });
+    let own = "10.0.0.9";
+    let at_home = SaConfig {
+        encapsulation,
+        ..sa(own, RIGHT, 0x1000, SaMode::Transport)
+    };
+    let behind = SaConfig {
+        source: ip(LEFT),
+        before_nat: Some((ip(own), ip(RIGHT))),
+        ..at_home.clone()
+    };
+    let protect = |direction| {
+        let action = Action::Protect(vec![TRANSPORT]);
+        Command::AddPolicy(policy(direction, Family::V4, action))
+    };
+    let mut a = engine(&[own], vec![protect(Direction::Out), add_sa(at_home)]);
+    let mut b = engine(&[RIGHT], vec![protect(Direction::In), add_sa(behind)]);
+    let tcp = build::Packet::new(ip(own), ip(RIGHT)).tcp(4000, 53, 0x18, b"behind a NAT");
+    for packet in [udp(own, RIGHT, 20), tcp] {
+        let (egress, train) = send(&mut a, &packet);
+        let mut outer = outer_of(egress);
+        outer.source = ip(LEFT);
+        let came = deliver(&mut b, arrive(Egress::Payload(outer), train.packet()));
+        let layout = Layout::parse(&came).unwrap();
+        assert_eq!(layout.source(&came), ip(LEFT));
+        assert!(checksum::verify_transport(&came, &layout));
+    }
+}
+
+#[test]
+fn an_sa_for_any_mode_carries_both() {
+    let config = sa(LEFT, RIGHT, 0x1000, SaMode::Any);
+    for (template, packet) in [
+        (tunnel(LEFT, RIGHT), inside(Family::V4, 9)),
+        (TRANSPORT, udp(LEFT, RIGHT, 9)),
+    ] {
+        let (mut a, mut b) = pair(Family::V4, vec![template], vec![config.clone()]);
+        let (egress, train) = send(&mut a, &packet);
+        let came = deliver(&mut b, arrive(egress, train.packet()));
+        assert_eq!(came[20..], packet[20..]);
+    }
+}

@@ -21,7 +21,7 @@ use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
 
 use super::network::{Network, Picture};
-use super::protocol::{KeyDisplay, Reply, Request, Script, What};
+use super::protocol::{Effect, KeyDisplay, Reply, Request, Script, What};
 use super::worker::{self, Event, Snapshot};
 use crate::setkey::{self, Source};
 use crate::show;
@@ -203,8 +203,18 @@ impl Daemon {
             text: script.text,
         };
         let sources = [source];
-        match setkey::apply(&mut self.control, &sources, keys) {
-            Ok(output) => Reply::ok(output),
+        let outcome = match script.effect {
+            Effect::Apply => setkey::apply(&mut self.control, &sources, keys)
+                .map(|applied| (applied.output, applied.warnings)),
+            Effect::Check => setkey::examine(&self.control.tables(), &sources)
+                .map(|warnings| (String::new(), warnings)),
+        };
+        match outcome {
+            Ok((output, warnings)) => Reply::Ok {
+                result: output.into(),
+                warning: warnings.render(&sources, Colour::Never),
+                warnings: warnings.places(&sources),
+            },
             Err(mistakes) => Reply::Error {
                 message: mistakes.render(&sources, Colour::Never),
                 mistakes: mistakes.places(&sources),

@@ -7,14 +7,14 @@
 mod policy;
 mod sa;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use sealway_core::sad::{self, SaId};
 use sealway_core::selector::Selector;
-use sealway_core::spd::{Action, Direction, Mode, PolicyConfig};
+use sealway_core::spd::{Direction, PolicyConfig};
 use sealway_core::{Command, Refused, Tables};
-use sealway_setkey::{self as tree, Diagnostic, Script, Span, Spanned};
+use sealway_setkey::{self as tree, Diagnostic, Kind, Script, Span, Spanned};
 
 use super::script::Mistakes;
 
@@ -38,6 +38,8 @@ pub(super) struct Translation {
     pub(super) origins: Origins,
     pub(super) asked_before: Vec<Question>,
     pub(super) asked_after: Vec<Question>,
+    /// What its writers may want to know, and in which source.
+    pub(super) warnings: Vec<(usize, Diagnostic)>,
 }
 
 /// For each command, the source and the words that it came from.
@@ -72,15 +74,12 @@ pub(super) struct Translator {
     sas: BTreeMap<SaId, KnownSa>,
     /// The priorities of the policies that have this direction and selector.
     policies: HashMap<(Direction, Selector), BTreeMap<u32, Origin>>,
-    /// The ends of tunnels that policies ask for.
-    tunnels: HashSet<(IpAddr, IpAddr)>,
-    /// SAs whose mode the script left open.
-    modeless: Vec<(usize, Span, (IpAddr, IpAddr))>,
     commands: Vec<Command>,
     origins: Origins,
     asked_before: Vec<Question>,
     asked_after: Vec<Question>,
     mistakes: Vec<(usize, Diagnostic)>,
+    warnings: Vec<(usize, Diagnostic)>,
     /// The source being translated.
     source: usize,
 }
@@ -91,13 +90,12 @@ impl Translator {
         let mut translator = Translator {
             sas: BTreeMap::new(),
             policies: HashMap::new(),
-            tunnels: HashSet::new(),
-            modeless: Vec::new(),
             commands: Vec::new(),
             origins: Origins::default(),
             asked_before: Vec::new(),
             asked_after: Vec::new(),
             mistakes: Vec::new(),
+            warnings: Vec::new(),
             source: 0,
         };
         for sa in tables.sad.iter() {
@@ -130,12 +128,7 @@ impl Translator {
     ///
     /// # Errors
     /// Every mistake, with the source it stands in.
-    pub(super) fn finish(mut self) -> Result<Translation, Vec<(usize, Diagnostic)>> {
-        for (source, span, ends) in std::mem::take(&mut self.modeless) {
-            if self.tunnels.contains(&ends) {
-                self.mistakes.push((source, modeless(span, ends)));
-            }
-        }
+    pub(super) fn finish(self) -> Result<Translation, Vec<(usize, Diagnostic)>> {
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
         }
@@ -144,6 +137,7 @@ impl Translator {
             origins: self.origins,
             asked_before: self.asked_before,
             asked_after: self.asked_after,
+            warnings: self.warnings,
         })
     }
 
@@ -151,7 +145,7 @@ impl Translator {
         let span = command.span;
         match &command.value {
             tree::Command::Add(add) => self.add(span, add)?,
-            tree::Command::Delete(id) => self.delete(span, id)?,
+            tree::Command::Delete(id) => self.delete(span, id),
             tree::Command::DeleteAll(pair) => self.delete_all(span, pair),
             tree::Command::Flush(which) => {
                 self.flush(span, which.as_ref().map(|p| protocol(p.value)))
@@ -168,7 +162,6 @@ impl Translator {
             tree::Command::SpdDelete(entry) => self.delete_policy(span, entry)?,
             tree::Command::SpdFlush => {
                 self.policies.clear();
-                self.tunnels.clear();
                 self.change(span, Command::FlushPolicies);
             }
             tree::Command::SpdDump => self.ask(Question::Policies),
@@ -180,6 +173,11 @@ impl Translator {
     fn change(&mut self, span: Span, command: Command) {
         self.commands.push(command);
         self.origins.0.push((self.source, span));
+    }
+
+    fn warn(&mut self, mut diagnostic: Diagnostic) {
+        diagnostic.kind = Kind::Warning;
+        self.warnings.push((self.source, diagnostic));
     }
 
     fn ask(&mut self, question: Question) {
@@ -204,15 +202,6 @@ impl Translator {
             origin: Origin::Script(self.source, add.spi.span),
         };
         self.sas.insert(id, known);
-        if add
-            .mode
-            .as_ref()
-            .is_none_or(|mode| mode.value == tree::Mode::Any)
-        {
-            let place = add.mode.as_ref().map_or(add.spi.span, |mode| mode.span);
-            let ends = (config.source, id.destination);
-            self.modeless.push((self.source, place, ends));
-        }
         self.change(span, Command::AddSa(Box::new(config)));
         Ok(())
     }
@@ -229,11 +218,15 @@ impl Translator {
         })
     }
 
-    fn delete(&mut self, span: Span, id: &tree::SaId) -> Translated<()> {
-        let id = self.existing(id)?;
-        self.sas.remove(&id);
-        self.change(span, Command::DeleteSa(id));
-        Ok(())
+    /// What is to go and is not there is no reason to stop: other setkeys go on too.
+    fn delete(&mut self, span: Span, id: &tree::SaId) {
+        match self.existing(id) {
+            Ok(id) => {
+                self.sas.remove(&id);
+                self.change(span, Command::DeleteSa(id));
+            }
+            Err(missing) => self.warn(*missing),
+        }
     }
 
     fn existing(&self, id: &tree::SaId) -> Translated<SaId> {
@@ -309,9 +302,9 @@ impl Translator {
         for selector in policy::selectors(&entry.selector)? {
             if !self.remove_policy(span, direction, &selector) {
                 let message = "there is no policy with this direction and selector";
-                return Err(Box::new(
-                    Diagnostic::new(span, message).help("`spddump;` shows those that there are"),
-                ));
+                let help = "`spddump;` shows those that there are";
+                self.warn(Diagnostic::new(span, message).help(help));
+                break;
             }
         }
         Ok(())
@@ -321,18 +314,6 @@ impl Translator {
         let key = (config.direction, config.selector.clone());
         let known = self.policies.entry(key).or_default();
         known.insert(config.priority, origin);
-        let Action::Protect(templates) = &config.action else {
-            return;
-        };
-        for template in templates {
-            if let Mode::Tunnel {
-                source,
-                destination,
-            } = template.mode
-            {
-                self.tunnels.insert((source, destination));
-            }
-        }
     }
 
     /// Removes the best one; whether there was one.
@@ -366,16 +347,6 @@ fn protocol(protocol: tree::Protocol) -> sad::Protocol {
         tree::Protocol::Esp => sad::Protocol::Esp,
         tree::Protocol::Ah => sad::Protocol::Ah,
     }
-}
-
-/// An SA without `-m` is for transport mode, as on Linux; where a policy wants a tunnel between its
-/// ends that is hardly what was meant.
-fn modeless(span: Span, (source, destination): (IpAddr, IpAddr)) -> Diagnostic {
-    Diagnostic::refused(
-        span,
-        format!("this SA does not say its mode, and a policy asks for a tunnel from {source} to {destination}"),
-    )
-    .help("write `-m tunnel`, or `-m transport` if that is meant")
 }
 
 #[cfg(test)]

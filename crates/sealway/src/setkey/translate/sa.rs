@@ -40,6 +40,7 @@ pub(super) fn config(add: &tree::Add) -> Translated<SaConfig> {
             Some(tree::Df::Set) => DontFragmentRule::Set,
             Some(tree::Df::Clear) => DontFragmentRule::Clear,
         },
+        before_nat: before_nat(add),
     })
 }
 
@@ -56,11 +57,12 @@ pub(super) fn id(
     })
 }
 
-/// Without `-m`, or with `-m any`: transport mode, as on Linux.
+/// Without `-m`, as with `-m any`: either, as every setkey has it.
 fn mode(add: &tree::Add) -> SaMode {
     match add.mode.as_ref().map(|mode| mode.value) {
         Some(tree::Mode::Tunnel) => SaMode::Tunnel,
-        None | Some(tree::Mode::Any | tree::Mode::Transport) => SaMode::Transport,
+        Some(tree::Mode::Transport) => SaMode::Transport,
+        None | Some(tree::Mode::Any) => SaMode::Any,
     }
 }
 
@@ -83,44 +85,21 @@ fn refuse_what_is_not_kept(add: &tree::Add) -> Translated<()> {
             Diagnostic::refused(padding.span, message).help(help),
         ));
     }
-    let original = add.udp.as_ref().and_then(|udp| udp.original.as_ref());
-    match original {
-        Some(original) if mode(add) == SaMode::Transport => behind_nat(add, original),
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
 }
 
-/// In transport mode the checksums of a peer behind a NAT would have to be mended
-/// (RFC 3948 §3.1.2).
-fn behind_nat(add: &tree::Add, original: &tree::Original) -> Translated<()> {
-    let changed = match original {
-        tree::Original::Peer(peer) => {
-            let ends = [add.source.value, add.destination.value];
-            (!ends.contains(&peer.value)).then_some(peer)
-        }
+/// The ends before NAT: of `esp-udp ADDRESS` the peer's, who is the sender of what will need
+/// mending.
+fn before_nat(add: &tree::Add) -> Option<(IpAddr, IpAddr)> {
+    let ends = (add.source.value, add.destination.value);
+    let before = match add.udp.as_ref()?.original.as_ref()? {
+        tree::Original::Peer(peer) => (peer.value, ends.1),
         tree::Original::Both {
             source,
             destination,
-        } => {
-            let same = [
-                (source, add.source.value),
-                (destination, add.destination.value),
-            ];
-            let changed = same.into_iter().find(|(was, is)| was.value != *is);
-            changed.map(|(was, _)| was)
-        }
+        } => (source.value, destination.value),
     };
-    match changed {
-        Some(address) => Err(Box::new(
-            Diagnostic::refused(
-                address.span,
-                "transport mode through a NAT that changes addresses is not built yet \
-                 (RFC 3948 §3.1.2)",
-            )
-            .help("use `-m tunnel`"),
-        )),
-        None => Ok(()),
-    }
+    (before != ends).then_some(before)
 }
 
 fn suite(add: &tree::Add) -> Translated<(Suite, SecretKey, SecretKey)> {

@@ -11,7 +11,7 @@ use sealway_crypto::Sequence;
 use sealway_setkey::{Colour, Keys};
 use zeroize::Zeroizing;
 
-use crate::setkey::{Source, apply, priority_of};
+use crate::setkey::{Source, apply, examine, priority_of};
 
 fn control() -> Control {
     Control::new(DefaultAction::Discard, 1500)
@@ -28,7 +28,7 @@ fn sources(texts: &[&str]) -> Vec<Source> {
 fn run(control: &mut Control, text: &str) -> String {
     let sources = sources(&[text]);
     match apply(control, &sources, Keys::Masked) {
-        Ok(output) => output,
+        Ok(applied) => applied.output,
         Err(mistakes) => panic!("{}", mistakes.render(&sources, Colour::Never)),
     }
 }
@@ -90,7 +90,7 @@ fn an_sa_with_everything_is_what_was_asked_for() {
 fn an_sa_with_nothing_said_has_the_defaults() {
     let sa = sa(&format!("add 192.0.2.1 192.0.2.2 esp 0x10001 {KEY};"));
     let config = &sa.config;
-    assert_eq!(config.mode, SaMode::Transport);
+    assert_eq!(config.mode, SaMode::Any);
     assert_eq!(config.sequence.form, Sequence::Short);
     assert_eq!(
         config.sequence.window.map(|window| window.packets()),
@@ -254,7 +254,7 @@ fn questions_before_the_first_change_see_what_was_and_others_what_is() {
         &mut control,
         &format!("dump; {add} get ::1 ::2 esp 256; spddump;"),
     );
-    let expected = "No SAD entries.\n::1 ::2 \n\tesp mode=transport spi=256(0x00000100) \
+    let expected = "No SAD entries.\n::1 ::2 \n\tesp mode=any spi=256(0x00000100) \
                     reqid=0(0x00000000)\n\tE: aes-gcm-16  ******** ******** ******** ******** ********\n\
                     \tseq=0x00000000 replay=1024 state=mature \n\tcurrent: 0(bytes)\tallocated: 0\n\
                     No SPD entries.\n";
@@ -277,4 +277,51 @@ fn a_policy_dump_reads_back_as_its_selector_and_action() {
     let expected = "::/0[any] ::/0[any] icmp6 1,any\n\tout prio def - 3 discard\n\tspid=1 packets=0\n\
                     10.0.0.1/32[0-0] 10.0.0.2/32[80] tcp\n\tin prio def + 3 none\n\tspid=0 packets=0\n";
     assert_eq!(run(&mut control, "spddump;"), expected);
+}
+
+#[test]
+fn the_manuals_examples_are_taken_by_the_daemon() {
+    let manual = include_str!("../../../../../../docs/setkey.md");
+    let examples: Vec<&str> = manual
+        .split("```setkey\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(examples.len() > 2);
+    for example in examples {
+        let dump = run(&mut control(), &format!("{example}\ndump; spddump;"));
+        assert!(!dump.is_empty());
+    }
+}
+
+#[test]
+fn a_nat_is_between_the_ends_if_an_address_says_so() {
+    let before = |end: &str| {
+        sa(&format!("add 192.0.2.1 192.0.2.2 {end} {KEY};"))
+            .config
+            .before_nat
+    };
+    let ends = |source: &str, destination: &str| {
+        Some((source.parse().unwrap(), destination.parse().unwrap()))
+    };
+    assert_eq!(before("esp-udp 0x10001"), None);
+    assert_eq!(before("esp-udp 192.0.2.1 0x10001"), None);
+    assert_eq!(
+        before("esp-udp 10.0.0.7 0x10001"),
+        ends("10.0.0.7", "192.0.2.2")
+    );
+    let natt = "esp 0x10001 -natt 10.0.0.7[4500] 10.0.0.8[4501]";
+    assert_eq!(before(natt), ends("10.0.0.7", "10.0.0.8"));
+}
+
+#[test]
+fn what_is_examined_is_not_applied() {
+    let control = control();
+    let texts = sources(&[&format!(
+        "add ::1 ::2 esp 256 {KEY}; delete ::1 ::2 esp 257;"
+    )]);
+    let warnings = examine(&control.tables(), &texts).unwrap();
+    assert_eq!(warnings.count(), 1);
+    assert_eq!(control.tables().sad.iter().len(), 0);
+    assert!(examine(&control.tables(), &sources(&["add;"])).is_err());
 }
