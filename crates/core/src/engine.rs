@@ -5,6 +5,7 @@ use sealway_packet::{Arrival, Packet, Pool};
 
 use crate::control::{Command, Control, Refused};
 use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
+use crate::event::Event;
 use crate::tables::DefaultAction;
 use crate::time::Time;
 use crate::verdict::{Admitted, Verdict};
@@ -66,8 +67,9 @@ impl Engine {
         self.control.use_provider(provider);
     }
 
-    /// Starts a batch of packets at this time.
+    /// Starts a batch of packets at this time, without the SAs that have reached a hard limit.
     pub fn begin(&mut self, now: Time) {
+        self.control.begin(now);
         self.datapath.begin(now);
     }
 
@@ -84,6 +86,14 @@ impl Engine {
     /// The next packet that the engine made for the inside.
     pub fn poll_originated(&mut self) -> Option<Admitted> {
         self.datapath.poll_originated()
+    }
+
+    /// The next thing that happened, if there is one. To be asked after each batch; at most 256 of
+    /// the road's wait, and what finds no place is told later.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.control
+            .poll_event()
+            .or_else(|| self.datapath.poll_event())
     }
 
     /// The counters.

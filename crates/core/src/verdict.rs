@@ -131,6 +131,10 @@ drop_reasons! {
     EspLength = "esp_length", "XfrmInHdrError", "badilen";
     /// The sequence number was seen before, is 0, or lies behind the window (RFC 4303 §3.4.3).
     Replay = "replay", "XfrmInStateSeqError", "replay";
+    /// The sequence number lies above what storage has reserved, and may be accepted once more is.
+    UnreservedIn = "unreserved_in", "XfrmInStateSeqError", "replay";
+    /// The SA it came through has reached a hard limit (RFC 4301 §4.4.2.1).
+    SaExpiredIn = "sa_expired_in", "XfrmInStateExpired", "notdb";
     /// The ICV does not verify.
     Integrity = "integrity", "XfrmInStateProtoError", "badauth";
     /// The padding is not what RFC 4303 §2.4 prescribes, or longer than the packet.
@@ -164,6 +168,10 @@ drop_reasons! {
     NoSaOut = "no_sa_out", "XfrmOutNoStates", "notdb";
     /// The SA has used its last sequence number (RFC 4303 §3.3.3).
     SequenceExhausted = "sequence_exhausted", "XfrmOutStateSeqError", "wrap";
+    /// The SA has used the sequence numbers that storage has reserved, and more are not yet.
+    UnreservedOut = "unreserved_out", "XfrmOutStateSeqError", "wrap";
+    /// The SA has reached a hard limit (RFC 4301 §4.4.2.1).
+    SaExpiredOut = "sa_expired_out", "XfrmOutStateExpired", "notdb";
     /// Too big for the path and not to be fragmented; the sender was told (RFC 4301 §8.2).
     TooBig = "too_big", "XfrmOutError", "pdrops";
     /// A BYPASS policy, but there is no clear device.

@@ -45,6 +45,25 @@ impl IvSource {
         })
     }
 
+    /// The source of an SA whose counter goes on: the IVs of a counter mode start where they did
+    /// before, so that none comes back. CBC goes on with a fresh seed: its IVs are to be
+    /// unpredictable, and one that comes back by chance betrays no more than that (2⁻¹²⁸ a pair).
+    pub fn continued(suite: &Suite, seed: &[u8; 32], start: u64) -> IvSource {
+        let mut source = IvSource::new(suite, seed);
+        if let Kind::Counter { start: drawn } = &mut source.0 {
+            *drawn = start;
+        }
+        source
+    }
+
+    /// Where the IVs of a counter mode start.
+    pub fn start(&self) -> Option<u64> {
+        match self.0 {
+            Kind::Counter { start } => Some(start),
+            Kind::None | Kind::Enciphered(_) => None,
+        }
+    }
+
     /// Writes the IV that belongs to this sequence number. An `iv` of another length than the
     /// suite's is left as it is; [`Context::seal`](crate::Context::seal) refuses it.
     #[inline]

@@ -45,7 +45,9 @@ pub(crate) fn oracle(octets: &[u8]) {
             }
             _ => {
                 elapsed += Duration::from_secs(u64::from(how >> 3));
-                node.begin(elapsed);
+                if let Err(disagreement) = node.begin(elapsed) {
+                    panic!("{disagreement}");
+                }
                 continue;
             }
         };
@@ -88,6 +90,8 @@ fn site(dice: &mut Dice, plans: &[Plan]) -> Node {
             panic!("{disagreement}");
         }
     }
-    node.begin(Duration::ZERO);
+    if let Err(disagreement) = node.begin(Duration::ZERO) {
+        panic!("{disagreement}");
+    }
     node
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sealway_core::path::LocalAddresses;
 use sealway_core::sad::{
-    DontFragmentRule, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi, UdpEncapsulation,
+    DontFragmentRule, Lifetimes, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi,
+    UdpEncapsulation,
 };
 use sealway_core::selector::{Selector, Upper};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig, Template};
@@ -148,6 +149,7 @@ fn sa(
         selector: None,
         dont_fragment: DontFragmentRule::Copy,
         before_nat: None,
+        lifetimes: Lifetimes::default(),
     })))
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use sealway_core::path::LocalAddresses;
+use sealway_core::sad::{Reserved, SaId};
 use sealway_core::spd::Direction;
-use sealway_core::{Command, DefaultAction};
+use sealway_core::{Command, DefaultAction, Time};
 
 use crate::policy::Spd;
 use crate::sa::Sad;
@@ -50,9 +51,13 @@ impl Tables {
         self.default == DefaultAction::Bypass && out.next().is_none()
     }
 
-    fn apply(&mut self, command: Command) -> Option<()> {
+    fn apply(&mut self, command: Command, newest: u64, now: Time) -> Option<()> {
         match command {
-            Command::AddSa(config) => self.sad.add(*config)?,
+            Command::AddSa(config) => self.sad.add(*config, now)?,
+            Command::Continue { id, from } => {
+                let sa = self.sad.named(&id).filter(|sa| sa.age > newest)?;
+                sa.go_on(&from);
+            }
             Command::DeleteSa(id) => (self.sad.remove(|other| *other == id) == 1).then_some(())?,
             Command::FlushSas(protocol) => {
                 self.sad
@@ -90,10 +95,17 @@ impl Oracle {
         let mut next = self.tables.clone();
         let newest = next.sad.newest_age();
         for (index, command) in commands.into_iter().enumerate() {
-            next.apply(command).ok_or(index)?;
+            next.apply(command, newest, self.now).ok_or(index)?;
         }
         next.sad.continue_numbers(newest);
         self.tables = next;
         Ok(())
+    }
+
+    /// Storage has reserved numbers for an SA, if there is such.
+    pub fn reserve(&mut self, id: &SaId, to: Reserved) {
+        if let Some(sa) = self.tables.sad.named(id) {
+            sa.reserve(to);
+        }
     }
 }

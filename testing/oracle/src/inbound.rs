@@ -139,6 +139,9 @@ impl Oracle {
             return Err(DropReason::NestingTooDeep);
         }
         let sa = self.tables.sad.named(&id).expect("it was found");
+        if sa.ended {
+            return Err(DropReason::SaExpiredIn);
+        }
         let low = packet::long(&esp.octets, 4).ok_or(DropReason::EspLength)?;
         let sequence = sa.infer(low).filter(|number| sa.is_new(*number));
         let sequence = sequence.ok_or(DropReason::Replay)?;
@@ -147,9 +150,13 @@ impl Oracle {
         }
         let sealed = esp.sealed.filter(|sealed| sealed.opens_with(sa, sequence));
         let sealed = sealed.ok_or(DropReason::Integrity)?;
+        if !sa.may_accept(sequence) {
+            return Err(DropReason::UnreservedIn);
+        }
         sa.seen.insert(sequence);
         let mode = sa.config.mode;
         let (next_header, payload) = payload_of(&sealed.text)?;
+        self.told.extend(sa.count(1, payload.count(), self.now));
         if next_header == number::NONE {
             return Ok(Step::Consumed);
         }

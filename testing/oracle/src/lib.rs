@@ -31,7 +31,7 @@ use sealway_core::{DefaultAction, DropReason, Time};
 pub use book::{Book, Octets, Sealed, Text};
 pub use compare::Observed;
 pub use outbound::{Sending, Way};
-pub use sa::Keys;
+pub use sa::{Keys, Told as ToldLimit};
 
 use commands::Tables;
 use fragments::{Firsts, Reassembly};
@@ -45,6 +45,8 @@ pub struct Oracle {
     firsts_out: Firsts,
     firsts_in: Firsts,
     reassembly: Reassembly,
+    /// What SAs told of their limits, until it is asked for.
+    told: Vec<sa::Told>,
 }
 
 /// What the model says of one packet.
@@ -99,6 +101,7 @@ impl Oracle {
             firsts_out: Firsts::default(),
             firsts_in: Firsts::default(),
             reassembly: Reassembly::default(),
+            told: Vec::new(),
         }
     }
 
@@ -112,6 +115,17 @@ impl Oracle {
     pub fn begin(&mut self, now: Time) {
         self.now = now;
         self.reassembly.expire(now);
+        for sa in &mut self.tables.sad.list {
+            self.told.extend(sa.look(now));
+        }
+        let ended = self.tables.sad.list.iter().filter(|sa| sa.ended);
+        let ended: Vec<_> = ended.map(|sa| sa.config.id).collect();
+        self.tables.sad.remove(|id| ended.contains(id));
+    }
+
+    /// What SAs told of their limits since this was last asked.
+    pub fn told(&mut self) -> Vec<sa::Told> {
+        std::mem::take(&mut self.told)
     }
 
     fn is_ours(&self, address: IpAddr) -> bool {

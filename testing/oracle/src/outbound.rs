@@ -162,23 +162,45 @@ impl Oracle {
                 return Err(DropReason::TooBig);
             }
         };
+        if self.sa(&ids[0]).ended {
+            return Err(DropReason::SaExpiredOut);
+        }
         let transport = self.sa(&ids[0]).config.mode == SaMode::Transport;
         if transport && !ip.has_plain_header() && ip.protect_at > MOST_HEADERS {
             return Err(DropReason::NoBuffer);
         }
+        let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id)).collect();
+        let unnumbered: Vec<(&Sa, u64)> = sas.iter().map(|sa| (sa, 0)).collect();
+        let mut octets = vec![0; sas.len()];
+        for piece in &pieces {
+            seal(
+                Octets::known(piece.clone()),
+                &unnumbered,
+                outer,
+                &mut octets,
+            );
+        }
         let mut firsts = Vec::new();
-        for (id, _) in ids {
+        for ((id, _), octets) in ids.iter().zip(octets) {
             let sa = self.tables.sad.named(id).expect("it was resolved");
+            if sa.ended {
+                return Err(DropReason::SaExpiredOut);
+            }
+            if !sa.may_send(pieces.len() as u64) {
+                return Err(DropReason::UnreservedOut);
+            }
             let first = sa.take(pieces.len() as u64);
             firsts.push(first.ok_or(DropReason::SequenceExhausted)?);
+            self.told.extend(sa.count(pieces.len(), octets, self.now));
         }
-        let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id)).collect();
         let mut way = Way::Clear;
         let mut segments = Vec::new();
         for (index, piece) in pieces.into_iter().enumerate() {
             let numbers = firsts.iter().map(|first| first + index as u64);
             let steps: Vec<(&Sa, u64)> = sas.iter().zip(numbers).collect();
-            let (segment_way, segment) = seal(Octets::known(piece), &steps, outer);
+            let mut octets = vec![0; steps.len()];
+            let piece = Octets::known(piece);
+            let (segment_way, segment) = seal(piece, &steps, outer, &mut octets);
             way = segment_way;
             segments.push(segment);
         }
@@ -282,8 +304,13 @@ pub(crate) fn has_reqid(template: &Template, reqid: u32) -> bool {
     }
 }
 
-/// Applies SAs one after the other.
-fn seal(packet: Octets, steps: &[(&Sa, u64)], outside: Outside) -> (Way, Octets) {
+/// Applies SAs one after the other, and adds up what each protects.
+fn seal(
+    packet: Octets,
+    steps: &[(&Sa, u64)],
+    outside: Outside,
+    octets: &mut [usize],
+) -> (Way, Octets) {
     let mut packet = packet;
     for (index, (sa, sequence)) in steps.iter().enumerate() {
         let is_last = index + 1 == steps.len();
@@ -295,6 +322,7 @@ fn seal(packet: Octets, steps: &[(&Sa, u64)], outside: Outside) -> (Way, Octets)
             SaMode::Tunnel | SaMode::Any => (0, number::IPV6),
         };
         let payload = packet.from(at);
+        octets[index] += payload.count();
         let sealed = Sealed {
             keys: Keys::of(&sa.config),
             spi: sa.config.id.spi.value(),

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sealway_core::sad::{Protocol, SaConfig, SaId, SaMode};
+use sealway_core::Time;
+use sealway_core::sad::{
+    Continuation, Lifetime, Limit, Protocol, Reserved, SaConfig, SaId, SaMode,
+};
 use sealway_crypto::{Encryption, Sequence, Suite};
 
 /// What tells one SA's cryptography from another's: who has the same can open what it sealed.
@@ -34,17 +37,130 @@ pub(crate) struct Sa {
     pub age: u64,
     /// The number that it sends next.
     pub next: u64,
-    /// Every number whose ICV verified.
+    /// Every number accepted.
     pub seen: BTreeSet<u64>,
+    /// Numbers up to this count as seen.
+    floor: u64,
+    /// How far storage lets it go.
+    reserved: Option<Reserved>,
+    added: Time,
+    used: Option<Time>,
+    packets: u64,
+    octets: u64,
+    told_soft: bool,
+    /// A hard limit was reached.
+    pub ended: bool,
+}
+
+/// What an SA tells of its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The SA.
+    pub id: SaId,
+    /// Whether it has ended.
+    pub is_hard: bool,
+    /// Which limit.
+    pub limit: Limit,
 }
 
 impl Sa {
-    pub(crate) fn new(config: SaConfig, age: u64) -> Sa {
+    pub(crate) fn new(config: SaConfig, age: u64, added: Time) -> Sa {
         Sa {
             age,
             next: config.sequence.start + 1,
             seen: BTreeSet::new(),
+            floor: config.sequence.start,
+            reserved: None,
+            added,
+            used: None,
+            packets: 0,
+            octets: 0,
+            told_soft: false,
+            ended: false,
             config,
+        }
+    }
+
+    /// Goes on where it may have come before.
+    pub(crate) fn go_on(&mut self, from: &Continuation) {
+        let next = from.sent.saturating_add(1).min(self.last() + 1);
+        self.next = self.next.max(next);
+        self.floor = self.floor.max(from.received);
+        self.reserved = Some(from.reserved);
+    }
+
+    /// Storage has reserved up to these; never less than was accepted.
+    pub(crate) fn reserve(&mut self, to: Reserved) {
+        let top = self.top();
+        if let Some(reserved) = &mut self.reserved {
+            reserved.send = reserved.send.max(to.send);
+            reserved.receive = to.receive.max(top);
+        }
+    }
+
+    /// Whether storage lets it send this many more.
+    pub(crate) fn may_send(&self, count: u64) -> bool {
+        let last = self.next.saturating_add(count - 1);
+        let fits = self.reserved.is_none_or(|reserved| last <= reserved.send);
+        fits || last > self.last()
+    }
+
+    /// Whether storage lets it accept this number.
+    pub(crate) fn may_accept(&self, number: u64) -> bool {
+        let limit = self
+            .reserved
+            .map(|reserved| reserved.receive.max(self.floor));
+        self.config.sequence.window.is_none() || limit.is_none_or(|limit| number <= limit)
+    }
+
+    /// Counts packets.
+    pub(crate) fn count(&mut self, packets: usize, octets: usize, now: Time) -> Option<Told> {
+        self.packets += packets as u64;
+        self.octets += octets as u64;
+        self.used = self.used.or(Some(now));
+        self.look(now)
+    }
+
+    /// What it tells now of its limits.
+    pub(crate) fn look(&mut self, now: Time) -> Option<Told> {
+        let lifetimes = self.config.lifetimes;
+        let (is_hard, limit) = match (
+            self.limit(&lifetimes.hard, now),
+            self.limit(&lifetimes.soft, now),
+        ) {
+            _ if self.ended => return None,
+            (Some(limit), _) => (true, limit),
+            (None, Some(limit)) if !self.told_soft => (false, limit),
+            (None, _) => return None,
+        };
+        self.ended = is_hard;
+        self.told_soft |= !is_hard;
+        Some(Told {
+            id: self.config.id,
+            is_hard,
+            limit,
+        })
+    }
+
+    /// The first limit that is reached.
+    fn limit(&self, lifetime: &Lifetime, now: Time) -> Option<Limit> {
+        let since_used = self.used.map(|used| now.since(used));
+        if lifetime.octets.is_some_and(|limit| self.octets >= limit) {
+            Some(Limit::Octets)
+        } else if lifetime.packets.is_some_and(|limit| self.packets >= limit) {
+            Some(Limit::Packets)
+        } else if lifetime
+            .since_added
+            .is_some_and(|limit| now.since(self.added) >= limit)
+        {
+            Some(Limit::SinceAdded)
+        } else if lifetime
+            .since_used
+            .is_some_and(|limit| since_used >= Some(limit))
+        {
+            Some(Limit::SinceUsed)
+        } else {
+            None
         }
     }
 
@@ -73,8 +189,7 @@ impl Sa {
 
     /// The highest number seen, and before any the one that counts as used.
     fn top(&self) -> u64 {
-        let start = self.config.sequence.start;
-        self.seen.last().copied().unwrap_or(start).max(start)
+        self.seen.last().copied().unwrap_or(0).max(self.floor)
     }
 
     /// The whole number of which `low` travelled (RFC 4303 appendix A2.2); `None` if it lies
@@ -105,15 +220,13 @@ impl Sa {
         Some(high << 32 | seq)
     }
 
-    /// Whether the number is new, by RFC 4303 §3.4.3. Numbers up to the start count as used.
+    /// Whether the number is new, by RFC 4303 §3.4.3. Numbers up to the floor count as used.
     pub(crate) fn is_new(&self, number: u64) -> bool {
         let Some(window) = self.config.sequence.window else {
             return true;
         };
         let behind = self.top().saturating_sub(number);
-        number > self.config.sequence.start
-            && behind < u64::from(window.packets())
-            && !self.seen.contains(&number)
+        number > self.floor && behind < u64::from(window.packets()) && !self.seen.contains(&number)
     }
 
     /// Octets of ESP around a payload: header, IV, padding, trailer, ICV (RFC 4303 §2).
@@ -170,12 +283,12 @@ impl Sad {
     }
 
     /// Adds an SA if it is sound.
-    pub(crate) fn add(&mut self, config: SaConfig) -> Option<()> {
+    pub(crate) fn add(&mut self, config: SaConfig, now: Time) -> Option<()> {
         if !is_sound(&config) || self.list.iter().any(|sa| sa.config.id == config.id) {
             return None;
         }
         self.ages += 1;
-        self.list.push(Sa::new(config, self.ages));
+        self.list.push(Sa::new(config, self.ages, now));
         Some(())
     }
 
@@ -218,6 +331,19 @@ fn is_sound(config: &SaConfig) -> bool {
         && config.source.is_ipv4() == config.id.destination.is_ipv4()
         && (!extended || config.sequence.window.is_some())
         && config.sequence.start < last
+        && [config.lifetimes.hard, config.lifetimes.soft]
+            .iter()
+            .all(is_sound_lifetime)
         && config.encryption_key.len() == config.suite.key_octets()
         && config.authentication_key.len() == config.suite.authentication_key_octets()
+}
+
+/// A limit of nothing would end an SA before its first packet.
+fn is_sound_lifetime(lifetime: &Lifetime) -> bool {
+    let counts = [lifetime.octets, lifetime.packets];
+    let times = [lifetime.since_added, lifetime.since_used];
+    counts.iter().all(|count| *count != Some(0))
+        && times
+            .iter()
+            .all(|time| time.is_none_or(|time| !time.is_zero()))
 }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use sealway_core::path::LocalAddresses;
-use sealway_core::sad::SaConfig;
+use sealway_core::sad::{Continuation, SaConfig};
 use sealway_core::spd::Direction;
 use sealway_core::{Command, DefaultAction};
 use sealway_crypto::SecretKey;
 
-use crate::plan::{Plan, random_sa, stray_policy};
+use crate::plan::{Plan, random_reserved, random_sa, stray_policy};
 use crate::run::Run;
 use crate::world::Side;
 
@@ -37,7 +37,7 @@ impl Run {
         for sa in &plan.sas {
             if self.dice.percent(94) {
                 let sa = self.twisted(sa);
-                commands.push(Command::AddSa(Box::new(sa)));
+                commands.extend(self.added(sa));
             }
         }
         let directions: &[Direction] = match (plan.from == side, self.dice.below(4)) {
@@ -51,6 +51,23 @@ impl Run {
                 let policy = plan.policy(&mut self.dice, *direction);
                 commands.push(Command::AddPolicy(policy));
             }
+        }
+        commands
+    }
+
+    /// The SA, now and then one that goes on where it was before.
+    fn added(&mut self, sa: SaConfig) -> Vec<Command> {
+        let (id, start) = (sa.id, sa.sequence.start);
+        let mut commands = vec![Command::AddSa(Box::new(sa))];
+        if self.dice.percent(6) {
+            let mut up_to = |most| start + self.dice.weighted(&[(60, 0), (40, most)]);
+            let from = Continuation {
+                sent: up_to(5),
+                received: up_to(3),
+                iv_start: 77,
+                reserved: random_reserved(&mut self.dice, start),
+            };
+            commands.push(Command::Continue { id, from });
         }
         commands
     }
@@ -94,7 +111,10 @@ impl Run {
         let sa = self.dice.one(&plan.sas).clone();
         let far = sa.id.destination;
         match self.dice.below(22) {
-            0..=4 => vec![Command::AddSa(Box::new(self.twisted(&sa)))],
+            0..=4 => {
+                let sa = self.twisted(&sa);
+                self.added(sa)
+            }
             5..=7 => vec![Command::DeleteSa(sa.id)],
             8 => vec![
                 Command::DeleteSa(sa.id),

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use sealway_core::{ClearPath, Command, DatapathConfig, DefaultAction, Engine, EngineConfig, Time};
-use sealway_oracle::{Book, Observed, Oracle, Outcome, Sending, Verdict};
+use sealway_core::sad::{Reserved, SaId};
+use sealway_core::{
+    ClearPath, Command, DatapathConfig, DefaultAction, Engine, EngineConfig, Event, Time,
+};
+use sealway_oracle::{Book, Observed, Oracle, Outcome, Sending, ToldLimit, Verdict};
 use sealway_packet::{Arrival, Pool};
 
 use crate::adaptor;
@@ -96,8 +99,24 @@ impl Node {
         }
     }
 
+    /// Tells everywhere that storage has reserved numbers for an SA.
+    pub fn reserve(&mut self, id: &SaId, to: Reserved) {
+        self.oracle.reserve(id, to);
+        for engine in [Some(&self.engine), self.twin.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(sa) = engine.control().tables().sad.find(id)
+                && sa.runtime.is_kept()
+            {
+                sa.runtime.reserve_sent(to.send);
+                sa.runtime.reserve_received(to.receive);
+            }
+        }
+    }
+
     /// Starts a batch.
-    pub fn begin(&mut self, elapsed: Duration) {
+    pub fn begin(&mut self, elapsed: Duration) -> Result<(), String> {
         let now = Time::since_start(elapsed);
         self.engine.begin(now);
         if let Some(twin) = &mut self.twin {
@@ -105,6 +124,24 @@ impl Node {
         }
         if self.plant != Plant::TimeUntold {
             self.oracle.begin(now);
+        }
+        self.compare_limits()
+    }
+
+    /// What was told of SAs' limits, in any order.
+    fn compare_limits(&mut self) -> Result<(), String> {
+        let expected = sorted(self.oracle.told());
+        let real = sorted(limits(&mut self.engine));
+        if let Some(twin) = &mut self.twin
+            && sorted(limits(twin)) != real
+        {
+            return Err("the twin tells of other limits".into());
+        }
+        match expected == real {
+            true => Ok(()),
+            false => Err(format!(
+                "limits: the engine tells {real:?}, the oracle {expected:?}"
+            )),
         }
     }
 
@@ -139,6 +176,7 @@ impl Node {
     ) -> Result<Judged, String> {
         let originated = adaptor::originated(&mut self.engine);
         outcome.agrees(&observed, &originated)?;
+        self.compare_limits()?;
         if !self.engine.stats().balances() {
             return Err(format!("it does not balance: {:?}", self.engine.stats()));
         }
@@ -158,6 +196,29 @@ impl Node {
         };
         Ok(Judged { observed, sending })
     }
+}
+
+fn limits(engine: &mut Engine) -> Vec<ToldLimit> {
+    let told = |event| {
+        let (sa, is_hard, limit) = match event {
+            Event::SoftLimit { sa, limit } => (sa, false, limit),
+            Event::HardLimit { sa, limit } => (sa, true, limit),
+            Event::ReserveMore { .. } => return None,
+        };
+        Some(ToldLimit {
+            id: sa.config.id,
+            is_hard,
+            limit,
+        })
+    };
+    std::iter::from_fn(|| engine.poll_event())
+        .filter_map(told)
+        .collect()
+}
+
+fn sorted(mut told: Vec<ToldLimit>) -> Vec<ToldLimit> {
+    told.sort_by_key(|told| (told.id, told.is_hard));
+    told
 }
 
 fn engine(setup: &Setup, caches: DatapathConfig) -> Engine {

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use sealway_core::sad::{
-    DontFragmentRule, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi, UdpEncapsulation,
-    WindowSize,
+    DontFragmentRule, Lifetime, Lifetimes, Protocol, Reserved, SaConfig, SaId, SaMode,
+    SequenceRules, Spi, UdpEncapsulation, WindowSize,
 };
 use sealway_core::selector::{AddressRange, Selector, Upper};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig, Template};
@@ -212,6 +213,35 @@ pub fn random_sa(dice: &mut Dice, mode: SaMode, ends: (IpAddr, IpAddr)) -> SaCon
             DontFragmentRule::Clear,
         ]),
         before_nat: None,
+        lifetimes: Lifetimes {
+            hard: random_lifetime(dice),
+            soft: random_lifetime(dice),
+        },
+    }
+}
+
+/// Mostly none; otherwise short, so that runs live to see its end.
+fn random_lifetime(dice: &mut Dice) -> Lifetime {
+    let mut lifetime = Lifetime::default();
+    match dice.below(45) {
+        0 => lifetime.octets = Some(dice.between(0, 20_000) as u64),
+        1 => lifetime.packets = Some(dice.between(1, 50) as u64),
+        2 => lifetime.since_added = Some(Duration::from_secs(dice.between(1, 60) as u64)),
+        3 => lifetime.since_used = Some(Duration::from_secs(dice.between(1, 60) as u64)),
+        _ => {}
+    }
+    lifetime
+}
+
+/// What storage may have reserved for an SA with this start: a few numbers, or many.
+pub fn random_reserved(dice: &mut Dice, start: u64) -> Reserved {
+    let mut up_to = || {
+        let few = dice.below(60) as u64;
+        start.saturating_add(dice.weighted(&[(30, few), (50, 2000), (20, 1 << 33)]))
+    };
+    Reserved {
+        send: up_to(),
+        receive: up_to(),
     }
 }
 

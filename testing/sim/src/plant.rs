@@ -2,7 +2,7 @@
 
 use sealway_core::Command;
 use sealway_core::path::LocalAddresses;
-use sealway_core::sad::WindowSize;
+use sealway_core::sad::{Lifetimes, WindowSize};
 
 /// What the oracle is told wrongly, or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,11 +28,15 @@ pub enum Plant {
     TimeUntold,
     /// A bit that flipped on the way.
     FlipUntold,
+    /// How long SAs last.
+    LifetimeUntold,
+    /// Where SAs go on, and what storage has reserved for them.
+    ContinuationUntold,
 }
 
 impl Plant {
     /// Every fault.
-    pub const ALL: [Plant; 9] = [
+    pub const ALL: [Plant; 11] = [
         Plant::DeletionUntold,
         Plant::PriorityUntold,
         Plant::WindowUntold,
@@ -42,6 +46,8 @@ impl Plant {
         Plant::MtuUntold,
         Plant::TimeUntold,
         Plant::FlipUntold,
+        Plant::LifetimeUntold,
+        Plant::ContinuationUntold,
     ];
 
     /// The commands as the oracle hears them.
@@ -58,6 +64,7 @@ impl Plant {
                 command,
                 Command::SetLinkMtu(_) | Command::LearnPathMtu { .. }
             ),
+            Plant::ContinuationUntold => !matches!(command, Command::Continue { .. }),
             _ => true,
         });
         kept.map(|command| self.told_one(command.clone())).collect()
@@ -79,6 +86,10 @@ impl Plant {
             }
             (Plant::EncapsulationUntold, Command::AddSa(mut config)) => {
                 config.encapsulation = None;
+                Command::AddSa(config)
+            }
+            (Plant::LifetimeUntold, Command::AddSa(mut config)) => {
+                config.lifetimes = Lifetimes::default();
                 Command::AddSa(config)
             }
             (Plant::AddressUntold, Command::SetLocalAddresses(local)) => {

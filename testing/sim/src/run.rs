@@ -9,7 +9,7 @@ use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Pool, 
 
 use crate::dice::Dice;
 use crate::node::{Judged, Node, Setup, Twin};
-use crate::plan::Plan;
+use crate::plan::{Plan, random_reserved};
 use crate::plant::Plant;
 use crate::tally::Tally;
 use crate::traffic;
@@ -152,8 +152,23 @@ impl Run {
             88..=91 => self.clear_arrival(),
             92..=95 => self.change(),
             96 if self.dice.percent(30) => self.flood(),
+            97 => {
+                self.reserve();
+                Ok(())
+            }
             _ => self.wait(),
         }
+    }
+
+    /// Storage reserves numbers for an SA, more or fewer than before.
+    fn reserve(&mut self) {
+        let side = self.side();
+        let plan = self.dice.one(&self.plans).clone();
+        let sa = self.dice.one(&plan.sas).clone();
+        let to = random_reserved(&mut self.dice, sa.sequence.start);
+        self.trace
+            .push(format!("  {side:?} {} reserves {to:?}", sa.id));
+        self.node(side).reserve(&sa.id, to);
     }
 
     pub(crate) fn apply(&mut self, side: Side, commands: &[Command]) -> Result<bool, String> {
@@ -161,7 +176,7 @@ impl Run {
         let elapsed = self.elapsed;
         let accepted = self.node(side).apply(commands)?;
         self.trace.push(format!("    accepted: {accepted}"));
-        self.node(side).begin(elapsed);
+        self.node(side).begin(elapsed)?;
         self.tally.commands += 1;
         Ok(accepted)
     }
@@ -299,8 +314,8 @@ impl Run {
         self.elapsed += Duration::from_millis(millis);
         self.trace.push(format!("  {:?} passed", self.elapsed));
         let elapsed = self.elapsed;
-        self.left.begin(elapsed);
-        self.right.begin(elapsed);
+        self.left.begin(elapsed)?;
+        self.right.begin(elapsed)?;
         for (side, packet) in std::mem::take(&mut self.late) {
             self.output(side, &packet)?;
         }

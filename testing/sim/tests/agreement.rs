@@ -24,7 +24,7 @@ fn play(from: u64, seeds: u64, options: Options) -> Tally {
 fn engine_and_oracle_agree_on_every_packet() {
     let tally = play(0, seeds(250), Options::default());
     // An agreement on nothing would prove nothing.
-    assert!(tally.delivered * 10 > tally.packets(), "{tally}");
+    assert!(tally.delivered * 12 > tally.packets(), "{tally}");
     assert!(tally.sent * 10 > tally.packets(), "{tally}");
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::path::LocalAddresses;
-use crate::sad::{Protocol, SaConfig, SaId};
+use crate::sad::{Continuation, Protocol, SaConfig, SaId};
 use crate::selector::Selector;
 use crate::spd::{Direction, PolicyConfig};
 use crate::tables::DefaultAction;
@@ -13,6 +13,15 @@ use crate::tables::DefaultAction;
 pub enum Command {
     /// A new SA.
     AddSa(Box<SaConfig>),
+    /// An SA of this transaction goes on where an earlier run may have come, and keeps within the
+    /// numbers that storage has reserved: [`Event::ReserveMore`](crate::Event::ReserveMore) asks
+    /// for more, and [`Runtime`](crate::sad::Runtime) takes them.
+    Continue {
+        /// The SA.
+        id: SaId,
+        /// Where it goes on.
+        from: Continuation,
+    },
     /// No more of this SA.
     DeleteSa(SaId),
     /// No more SAs, of one protocol or at all.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use sealway_crypto::Provider;
 
+use crate::event::{Event, Events};
 use crate::sad::{Sa, SaError, SaId, Serial};
 use crate::spd::PolicyError;
 use crate::tables::{DefaultAction, Shared, Tables};
+use crate::time::Time;
 
 pub use command::Command;
 use retired::Retired;
@@ -42,6 +44,10 @@ pub struct Control {
     next_serial: u64,
     retired: Retired,
     provider: Option<&'static dyn Provider>,
+    now: Time,
+    /// SAs that do not last for ever.
+    limited: Vec<Arc<Sa>>,
+    events: Events,
 }
 
 impl Control {
@@ -53,7 +59,47 @@ impl Control {
             next_serial: 0,
             retired: Retired::new(),
             provider: None,
+            now: Time::default(),
+            limited: Vec::new(),
+            events: Events::new(),
         }
+    }
+
+    /// Tells the time, which SAs that are added from now on count from. Those that have reached a
+    /// hard limit are removed; of limits of time that were reached while no packet came by, it is
+    /// told now. To be called now and then (at least every second while
+    /// [`has_limited_sas`](Self::has_limited_sas)), and when a
+    /// [`HardLimit`](Event::HardLimit) was told.
+    pub fn begin(&mut self, now: Time) {
+        self.now = now;
+        for sa in &self.limited {
+            if sa.runtime.usage.is_due(now) {
+                self.events.look_at(sa, now);
+            }
+        }
+        if self.limited.iter().any(|sa| sa.runtime.has_expired()) {
+            self.remove_expired();
+        }
+    }
+
+    fn remove_expired(&mut self) {
+        let mut next = Tables::clone(&self.shared.tables());
+        let removed = next.sad.retain(|sa| !sa.runtime.has_expired());
+        let changes = Changes {
+            removed,
+            ..Changes::default()
+        };
+        self.commit(next, changes);
+    }
+
+    /// Whether there are SAs that do not last for ever.
+    pub const fn has_limited_sas(&self) -> bool {
+        !self.limited.is_empty()
+    }
+
+    /// The next event that no datapath has told.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll()
     }
 
     /// Takes the cryptography of SAs that are added from now on from this provider, and not from
@@ -96,10 +142,16 @@ impl Control {
         match command {
             Command::AddSa(config) => {
                 let serial = Serial(self.next_serial);
-                let sa = Arc::new(Sa::new(serial, *config, self.provider)?);
+                let sa = Arc::new(Sa::new(serial, *config, self.provider, self.now)?);
                 next.sad.insert(Arc::clone(&sa))?;
                 self.next_serial += 1;
                 changes.added.push(sa);
+            }
+            Command::Continue { id, from } => {
+                let mut added = changes.added.iter();
+                let sa = added.find(|sa| sa.config.id == id);
+                let sa = sa.ok_or(SaError::NotNew(id))?;
+                sa.runtime.continue_with(&from);
             }
             Command::DeleteSa(id) => changes.removed.push(next.sad.remove(&id)?),
             Command::FlushSas(protocol) => {
@@ -142,6 +194,9 @@ impl Control {
         for sa in &changes.added {
             self.retired.continue_in(sa);
         }
+        self.limited.extend(changes.added);
+        self.limited
+            .retain(|sa| sa.config.lifetimes.is_limited() && !sa.runtime.is_dead());
         self.shared.publish(next);
     }
 }

@@ -1,5 +1,6 @@
 //! Keys that were used before: an SA that comes back with unchanged keys continues its sequence,
-//! so that no number, and no IV made of it, is used twice.
+//! so that no number is used twice, and goes on with the IVs of a counter mode where they were, so
+//! that none of those comes back either.
 
 use std::collections::VecDeque;
 
@@ -12,11 +13,19 @@ use crate::sad::Sa;
 /// What is kept of an SA's keys: a keyed digest, from which they cannot be had.
 type Fingerprint = [u8; 16];
 
-/// The next numbers of SAs that are gone, by their keys; the oldest forgotten first.
+/// How far the SAs came that are gone, by their keys; the oldest forgotten first.
 pub(super) struct Retired {
-    next: HashMap<Fingerprint, u64, RandomState>,
+    used: HashMap<Fingerprint, Used, RandomState>,
     order: VecDeque<Fingerprint>,
     digest: Option<Box<dyn Mac>>,
+}
+
+/// What was used under some keys.
+struct Used {
+    /// The number that is next.
+    next: u64,
+    /// Where the IVs started.
+    iv_start: Option<u64>,
 }
 
 /// The key of the digest: what it hides are keys, which no one can guess one by one.
@@ -28,7 +37,7 @@ impl Retired {
 
     pub(super) fn new() -> Self {
         Retired {
-            next: HashMap::default(),
+            used: HashMap::default(),
             order: VecDeque::new(),
             digest: sealway_crypto::mac(Authentication::HmacSha256_128, &DIGEST_KEY).ok(),
         }
@@ -55,24 +64,33 @@ impl Retired {
         let Some(print) = self.fingerprint(sa) else {
             return;
         };
-        let known = self.next.entry(print).or_insert(0);
-        let is_new = *known == 0;
-        *known = (*known).max(next);
-        if is_new {
-            self.order.push_back(print);
+        let used = Used {
+            next,
+            iv_start: sa.runtime.iv_start(),
+        };
+        match self.used.get_mut(&print) {
+            Some(known) if known.next >= next => {}
+            Some(known) => *known = used,
+            None => {
+                self.used.insert(print, used);
+                self.order.push_back(print);
+            }
         }
         if self.order.len() > Retired::MOST
             && let Some(oldest) = self.order.pop_front()
         {
-            self.next.remove(&oldest);
+            self.used.remove(&oldest);
         }
     }
 
     /// Continues where an SA with these keys stopped.
     pub(super) fn continue_in(&self, sa: &Sa) {
-        let known = self.fingerprint(sa).and_then(|print| self.next.get(&print));
-        if let Some(next) = known {
-            sa.runtime.continue_from(*next);
+        let used = self.fingerprint(sa).and_then(|print| self.used.get(&print));
+        if let Some(used) = used {
+            sa.runtime.continue_from(used.next);
+            if let Some(start) = used.iv_start {
+                sa.runtime.continue_iv(start);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::sad::{SaConfig, SaMode, SequenceRules, Spi};
+use crate::sad::{
+    Continuation, Lifetime, Lifetimes, Limit, Reserved, SaConfig, SaMode, SequenceRules, Spi,
+};
 use crate::spd::{Action, Direction, PolicyConfig};
 use sealway_crypto::{Encryption, SecretKey, Suite};
 use sealway_wire::Family;
@@ -23,6 +25,7 @@ fn config(spi: u32) -> SaConfig {
         selector: None,
         dont_fragment: crate::sad::DontFragmentRule::Copy,
         before_nat: None,
+        lifetimes: Lifetimes::default(),
     }
 }
 
@@ -144,4 +147,90 @@ fn flushing_removes_all_and_a_free_spi_is_one_that_nobody_has() {
     assert_eq!(free(&control).value(), 0x1010);
     control.apply(vec![Command::FlushSas(None)]).unwrap();
     assert_eq!(free(&control).value(), 0x1000);
+}
+
+fn at(second: u64) -> Time {
+    Time::since_start(std::time::Duration::from_secs(second))
+}
+
+fn lasting(spi: u32, seconds: u64) -> Command {
+    let mut config = config(spi);
+    config.lifetimes.hard.since_added = Some(std::time::Duration::from_secs(seconds));
+    Command::AddSa(Box::new(config))
+}
+
+#[test]
+fn an_sa_that_nobody_uses_ends_in_its_time_and_goes_on_where_it_was() {
+    let mut control = control();
+    control.begin(at(100));
+    control.apply(vec![lasting(0x1000, 10)]).unwrap();
+    assert!(control.has_limited_sas());
+    control.begin(at(109));
+    assert!(control.poll_event().is_none());
+    let sa = Arc::clone(control.tables().sad.find(&config(0x1000).id).unwrap());
+    assert_eq!(sa.runtime.outgoing.take(5), Some(1));
+    control.begin(at(110));
+    let event = control.poll_event().unwrap();
+    assert!(
+        matches!(
+            &event,
+            Event::HardLimit {
+                limit: Limit::SinceAdded,
+                ..
+            }
+        ),
+        "{event:?}"
+    );
+    assert!(control.poll_event().is_none() && !control.has_limited_sas());
+    assert!(sa.runtime.is_dead());
+    assert_eq!(control.tables().sad.iter().count(), 0);
+    control.apply(vec![lasting(0x1000, 10)]).unwrap();
+    let again = Arc::clone(control.tables().sad.find(&config(0x1000).id).unwrap());
+    assert_eq!(again.runtime.next_sequence(), 6);
+}
+
+#[test]
+fn a_lifetime_of_nothing_is_refused() {
+    let mut bad = config(0x1000);
+    bad.lifetimes.soft = Lifetime {
+        packets: Some(0),
+        ..Lifetime::default()
+    };
+    let refused = control().apply(vec![Command::AddSa(Box::new(bad))]);
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .starts_with("a lifetime of 0")
+    );
+}
+
+#[test]
+fn an_sa_is_continued_where_it_is_added_and_nowhere_else() {
+    let from = Continuation {
+        sent: 700,
+        received: 900,
+        iv_start: 5,
+        reserved: Reserved {
+            send: 1000,
+            receive: 1200,
+        },
+    };
+    let id = config(0x1000).id;
+    let mut control = control();
+    let continued = Command::Continue { id, from };
+    control
+        .apply(vec![
+            Command::AddSa(Box::new(config(0x1000))),
+            continued.clone(),
+        ])
+        .unwrap();
+    let sa = Arc::clone(control.tables().sad.find(&id).unwrap());
+    let progress = sa.runtime.progress();
+    assert_eq!((progress.next, progress.top), (701, 900));
+    assert_eq!(progress.reserved, from.reserved);
+    assert_eq!(sa.runtime.iv_start(), Some(5));
+    assert!(sa.runtime.is_kept());
+    let refused = control.apply(vec![continued]).unwrap_err();
+    assert!(refused.to_string().contains("is not new"), "{refused}");
 }

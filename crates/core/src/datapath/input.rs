@@ -12,7 +12,7 @@ use sealway_wire::{Family, Layout, esp, protocol, view};
 use super::Datapath;
 use super::sec_path::SecPath;
 use crate::flow::Key;
-use crate::sad::{Applied, Index, Protocol, Sa, SaMode};
+use crate::sad::{Applied, Commit, Index, Protocol, Sa, SaMode};
 use crate::selector::Selector;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
@@ -149,7 +149,7 @@ impl Datapath {
     /// the train; their facts are `outer`.
     #[inline]
     fn open(
-        &self,
+        &mut self,
         train: &mut Train,
         outer: &Outer,
         before: Option<&Layout>,
@@ -158,7 +158,7 @@ impl Datapath {
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
         let (spi, low) = (header.spi.get(), header.sequence.get());
-        let sad = &self.tables.sad;
+        let (sad, events) = (&self.tables.sad, &mut self.events);
         let place = sad.by_spi(spi, outer.destination, protocol_of(outer));
         let place = place.ok_or(DropReason::NoSaIn)?;
         let sa = sad.at(place).ok_or(DropReason::NoSaIn)?;
@@ -166,16 +166,32 @@ impl Datapath {
         if !path.has_room() {
             return Err(DropReason::NestingTooDeep);
         }
+        if sa.runtime.usage.is_due(self.now) {
+            events.look_at(sa, self.now);
+            if sa.runtime.has_expired() {
+                return Err(DropReason::SaExpiredIn);
+            }
+        }
         let sequence = admissible(sa, low)?;
         let job = OpenJob {
             before: headers,
             sequence,
         };
         job.run(train.packet_mut(), sa)?;
-        if let Some(window) = &sa.runtime.replay
-            && !window.commit(sequence)
-        {
-            return Err(DropReason::Replay);
+        if let Some(window) = &sa.runtime.replay {
+            match window.commit(sequence) {
+                Commit::Accepted => {}
+                Commit::Replayed => return Err(DropReason::Replay),
+                Commit::Scarce => {
+                    if events.ask_for_numbers(sa) {
+                        window.asked();
+                    }
+                }
+                Commit::Unreserved => {
+                    events.ask_for_numbers(sa);
+                    return Err(DropReason::UnreservedIn);
+                }
+            }
         }
         Ok(place)
     }
@@ -184,7 +200,7 @@ impl Datapath {
     /// how much traffic there is (RFC 4303 §2.6).
     #[inline]
     fn uncover(
-        &self,
+        &mut self,
         train: &mut Train,
         place: Index,
         outer: &Outer,
@@ -193,7 +209,9 @@ impl Datapath {
         let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let opened = Opened::read(train.packet(), headers, sa)?;
-        sa.runtime.count(1, opened.length as u64);
+        if sa.runtime.usage.count(1, opened.length as u64) {
+            self.events.look_at(sa, self.now);
+        }
         if opened.next_header == protocol::NONE {
             return Ok(None);
         }

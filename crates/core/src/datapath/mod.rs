@@ -22,6 +22,7 @@ use std::sync::Arc;
 use sealway_packet::{Arrival, Egress, Offload, Packet, Pool};
 
 use crate::bundle;
+use crate::event::{Event, Events};
 use crate::flow;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
@@ -91,6 +92,7 @@ pub struct Datapath {
     /// IPv4 identification and IPv6 fragment identification of what we make.
     next_id: u32,
     originated: VecDeque<Admitted>,
+    events: Events,
     stats: Stats,
 }
 
@@ -123,6 +125,7 @@ impl Datapath {
             header_store: HeaderStore::new(),
             next_id: u32::from_ne_bytes(id),
             originated: VecDeque::new(),
+            events: Events::new(),
             stats: Stats::default(),
         }
     }
@@ -187,6 +190,12 @@ impl Datapath {
     /// asked after each batch.
     pub fn poll_originated(&mut self) -> Option<Admitted> {
         self.originated.pop_front()
+    }
+
+    /// The next event, if there is one. To be asked after each batch: at most 256 wait, and what
+    /// finds no place is told later.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll()
     }
 
     /// The counters.

@@ -12,11 +12,13 @@ use sealway_wire::{Family, Layout, checksum, protocol};
 
 use super::{ClearPath, Datapath, reassemble};
 use crate::bundle::{self, Bundle, Reference, Step, Treatment};
+use crate::event::Events;
 use crate::flow::Key;
 use crate::path;
-use crate::sad::Sa;
+use crate::sad::{NoNumber, Sa};
 use crate::spd::{Direction, Found};
 use crate::tables::{DefaultAction, Tables};
+use crate::time::Time;
 use crate::verdict::DropReason;
 use crate::xform::{self, Fields, Header, HeaderStore, SealJob};
 
@@ -150,22 +152,27 @@ impl Datapath {
     ) -> Result<Exit, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
         let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
-        let (random, store) = (self.random.as_mut(), &mut self.header_store);
-        let mut sealed = seal(train, layout, first, random, store)?;
+        let mut means = Means {
+            random: self.random.as_mut(),
+            store: &mut self.header_store,
+            events: &mut self.events,
+            now: self.now,
+        };
+        let mut sealed = seal(train, layout, first, &mut means)?;
         let mut outermost = first;
         for step in rest {
             let id = self.next_id as u16;
             self.next_id = self.next_id.wrapping_add(1);
-            sealed.make_whole(train, &outermost.sa, id, store)?;
+            sealed.make_whole(train, &outermost.sa, id, means.store)?;
             let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Internal)?;
-            sealed = seal(train, &layout, step, random, store)?;
+            sealed = seal(train, &layout, step, &mut means)?;
             outermost = step;
         }
         if fit == Fit::FragmentOutside {
             sealed.fields.dont_fragment = DontFragment::Clear;
         }
         if sealed.is_whole(&outermost.sa) {
-            store.put_back(train, protocol::ESP)?;
+            means.store.put_back(train, protocol::ESP)?;
         }
         Ok(Exit::Protected(reference, sealed))
     }
@@ -280,16 +287,28 @@ pub(super) struct Sealed {
     header: Header,
 }
 
+/// What sealing needs of the datapath.
+struct Means<'d> {
+    random: &'d mut dyn super::Randomness,
+    store: &'d mut HeaderStore,
+    events: &'d mut Events,
+    now: Time,
+}
+
 #[inline]
 fn seal(
     train: &mut Train,
     layout: &Layout,
     step: &Step,
-    random: &mut dyn super::Randomness,
-    store: &mut HeaderStore,
+    means: &mut Means<'_>,
 ) -> Result<Sealed, DropReason> {
     let sa = &*step.sa;
-    let octets = train.octets();
+    if sa.runtime.usage.is_due(means.now) {
+        means.events.look_at(&step.sa, means.now);
+        if sa.runtime.has_expired() {
+            return Err(DropReason::SaExpiredOut);
+        }
+    }
     let (fields, next_header, header) = if step.is_tunnel() {
         let next_header = match layout.family {
             Family::V4 => protocol::IPIP,
@@ -298,20 +317,34 @@ fn seal(
         let fields = xform::tunnel_fields(sa, layout, train.packet());
         (fields, next_header, Header::Plain)
     } else {
-        xform::enter(train, layout, sa, store)?
+        xform::enter(train, layout, sa, means.store)?
     };
-    let count = train.count() as u64;
+    let (count, octets) = (train.count() as u64, train.octets());
     let iv = sa.runtime.iv(&sa.config, || {
         let mut seed = [0; 32];
-        random.fill(&mut seed);
+        means.random.fill(&mut seed);
         seed
     });
-    let first = sa
-        .take_numbers(count)
-        .ok_or(DropReason::SequenceExhausted)?;
+    let first = match sa.runtime.outgoing.take(count) {
+        Some(first) => first,
+        None => take_late(step, count, means.events)?,
+    };
     SealJob { first, next_header }.run(train, sa, iv)?;
-    sa.runtime.count(count, octets as u64);
+    if sa.runtime.usage.count(count, octets as u64) {
+        means.events.look_at(&step.sa, means.now);
+    }
     Ok(Sealed { fields, header })
+}
+
+/// Numbers of which not many are left.
+#[cold]
+fn take_late(step: &Step, count: u64, events: &mut Events) -> Result<u64, DropReason> {
+    let outgoing = &step.sa.runtime.outgoing;
+    let taken = outgoing.take_late(count, || events.ask_for_numbers(&step.sa));
+    taken.map_err(|none| match none {
+        NoNumber::Exhausted => DropReason::SequenceExhausted,
+        NoNumber::Unreserved => DropReason::UnreservedOut,
+    })
 }
 
 impl Sealed {

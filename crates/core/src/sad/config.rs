@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use sealway_crypto::{KeyError, SecretKey, Suite, SuiteError};
 
-use super::WindowSize;
+use super::{Lifetimes, WindowSize};
 use crate::selector::Selector;
 
 /// ESP or AH.
@@ -168,6 +168,8 @@ pub struct SaConfig {
     /// The ends before a NAT changed them, source first: checksums of what comes in through
     /// transport mode are mended by them (RFC 3948 §3.1.2). `None`: no NAT, or a tunnel.
     pub before_nat: Option<(IpAddr, IpAddr)>,
+    /// How long it lasts.
+    pub lifetimes: Lifetimes,
 }
 
 /// An SA that cannot be.
@@ -197,6 +199,12 @@ pub enum SaError {
     /// The start leaves no number to send.
     #[error("sequence number {0} leaves none to send")]
     StartTooHigh(u64),
+    /// A limit of 0.
+    #[error("a lifetime of 0 would end the SA before its first packet: leave the limit out")]
+    NoLifetime,
+    /// [`Command::Continue`](crate::Command::Continue) for an SA that is not new.
+    #[error("{0} is not new: only an SA of the same transaction can be continued")]
+    NotNew(SaId),
     /// AH is not built yet.
     #[error("AH SAs are not supported yet: use ESP, with the null cipher for integrity alone")]
     AhUnsupported,
@@ -228,6 +236,9 @@ impl SaConfig {
         }
         if self.sequence.start >= self.sequence_limit() {
             return Err(SaError::StartTooHigh(self.sequence.start));
+        }
+        if self.lifetimes.has_zero() {
+            return Err(SaError::NoLifetime);
         }
         Ok(())
     }

@@ -5,6 +5,8 @@
 //! writer that DESIGN's table of owners names.
 
 mod config;
+mod lifetime;
+mod numbers;
 mod replay;
 mod runtime;
 mod sa;
@@ -15,7 +17,11 @@ pub use config::{
     DontFragmentRule, Protocol, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
     UdpEncapsulation,
 };
-pub use replay::{ReplayWindow, WindowSize};
+pub(crate) use lifetime::Reached;
+pub use lifetime::{Lifetime, Lifetimes, Limit};
+pub(crate) use numbers::NoNumber;
+pub use numbers::{Continuation, Progress, Reserved};
+pub use replay::{Commit, ReplayWindow, WindowSize};
 pub use runtime::Runtime;
 pub use sa::{Sa, Serial};
 pub(crate) use view::serves;

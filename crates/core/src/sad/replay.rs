@@ -40,6 +40,9 @@ impl WindowSize {
 /// [`check`](Self::check) only spares a decryption and may be out of date by the time that is
 /// done. [`commit`](Self::commit) is a test-and-set after the ICV verified, and its answer is the
 /// verdict.
+///
+/// Where storage that outlives the process keeps what was received, numbers are accepted only up
+/// to a limit that is reserved there: after a crash everything up to it counts as seen.
 #[derive(Debug)]
 pub struct ReplayWindow {
     size: u64,
@@ -47,6 +50,11 @@ pub struct ReplayWindow {
     /// Where the window ends. Threads that store it at the same time may leave the lower value: the
     /// window is wider for a moment then, which its words do not depend on.
     top: AtomicU64,
+    /// The highest number that may be accepted, and from where on more is asked for.
+    limit: AtomicU64,
+    mark: AtomicU64,
+    /// The highest number that came above the limit.
+    wanted: AtomicU64,
     /// A power of two, and at least one more than the window needs.
     words: Box<[AtomicU64]>,
 }
@@ -82,26 +90,88 @@ impl Word {
     }
 }
 
+/// What became of a number whose ICV verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Commit {
+    /// It is accepted.
+    Accepted,
+    /// It is accepted, and there is not much left of what storage reserved: ask for more.
+    Scarce,
+    /// It was accepted before, or lies behind the window.
+    Replayed,
+    /// It lies above what storage has reserved.
+    Unreserved,
+}
+
 impl ReplayWindow {
     /// A window at its start: every number above `start` is new, and none up to it.
     pub fn new(size: WindowSize, form: Sequence, start: u64) -> Self {
         let words = (u64::from(size.0).div_ceil(BLOCK) + 1).next_power_of_two();
-        let newest = start / BLOCK;
-        let at_start = |index: u64| {
-            // The last block up to the newest that has its place there, all of it accepted.
-            let block = newest.wrapping_sub(newest.wrapping_sub(index) % words);
-            if block == newest {
-                Word::new(block, u32::MAX >> (BLOCK - 1 - start % BLOCK))
-            } else {
-                Word::new(block, u32::MAX)
-            }
-        };
-        ReplayWindow {
+        let window = ReplayWindow {
             size: u64::from(size.0),
             form,
             top: AtomicU64::new(start),
-            words: (0..words).map(|index| at_start(index).0.into()).collect(),
+            limit: AtomicU64::new(u64::MAX),
+            mark: AtomicU64::new(u64::MAX),
+            wanted: AtomicU64::new(0),
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        };
+        window.begin_at(start);
+        window
+    }
+
+    /// Of a window that nobody uses yet: every number up to `start` counts as accepted.
+    fn begin_at(&self, start: u64) {
+        let (words, newest) = (self.words.len() as u64, start / BLOCK);
+        for (index, word) in (0..words).zip(&self.words) {
+            // The last block up to the newest that has its place there, all of it accepted.
+            let block = newest.wrapping_sub(newest.wrapping_sub(index) % words);
+            let bits = match block == newest {
+                true => u32::MAX >> (BLOCK - 1 - start % BLOCK),
+                false => u32::MAX,
+            };
+            word.store(Word::new(block, bits).0, Relaxed);
         }
+        self.top.store(start, Relaxed);
+    }
+
+    /// Before the first packet: everything up to `start` counts as accepted, and nothing above
+    /// `limit` is until it is [reserved](Self::reserve).
+    pub(crate) fn confine(&self, start: u64, limit: u64) {
+        if start > self.top() {
+            self.begin_at(start);
+        }
+        self.set_limit(limit);
+    }
+
+    /// Numbers up to `limit` may be accepted, though none below what was accepted: also less than
+    /// before, which is certain when every datapath has begun another batch. What the limit is now.
+    pub(crate) fn reserve(&self, limit: u64) -> u64 {
+        let limit = limit.max(self.top());
+        self.set_limit(limit);
+        limit
+    }
+
+    fn set_limit(&self, limit: u64) {
+        let top = self.top();
+        let mark = top + limit.saturating_sub(top) / 2;
+        self.limit.store(limit, Relaxed);
+        self.mark.store(mark, Relaxed);
+    }
+
+    /// Somebody has heard that there is not much left: until the end of it he need not be told.
+    pub(crate) fn asked(&self) {
+        self.mark.store(self.limit.load(Relaxed), Relaxed);
+    }
+
+    /// The highest number that may be accepted.
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
+    /// The highest number that verified, accepted or not.
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Relaxed).max(self.top())
     }
 
     /// The highest number accepted.
@@ -146,12 +216,19 @@ impl ReplayWindow {
         self.is_inside(sequence) && word.with(sequence).is_some()
     }
 
-    /// Accepts the number, unless it was accepted before or lies behind the window. To be called
-    /// once the ICV verified.
+    /// Accepts the number, unless it was accepted before, lies behind the window or above the
+    /// limit. To be called once the ICV verified.
     #[inline]
-    pub fn commit(&self, sequence: u64) -> bool {
+    pub fn commit(&self, sequence: u64) -> Commit {
         if !self.is_inside(sequence) {
-            return false;
+            return Commit::Replayed;
+        }
+        let mut answer = Commit::Accepted;
+        if sequence > self.mark.load(Relaxed) {
+            answer = self.beyond_mark(sequence);
+            if answer == Commit::Unreserved {
+                return answer;
+            }
         }
         let accepted = self
             .word(sequence)
@@ -159,10 +236,22 @@ impl ReplayWindow {
                 Word(word).with(sequence).map(|word| word.0)
             })
             .is_ok();
-        if accepted && sequence > self.top() {
+        if !accepted {
+            return Commit::Replayed;
+        }
+        if sequence > self.top() {
             self.top.store(sequence, Relaxed);
         }
-        accepted
+        answer
+    }
+
+    #[cold]
+    fn beyond_mark(&self, sequence: u64) -> Commit {
+        if sequence <= self.limit() {
+            return Commit::Scarce;
+        }
+        self.wanted.fetch_max(sequence, Relaxed);
+        Commit::Unreserved
     }
 
     #[inline]
@@ -188,12 +277,16 @@ mod tests {
         ReplayWindow::new(WindowSize::new(size).unwrap(), Sequence::Short, 0)
     }
 
+    fn accepts(window: &ReplayWindow, sequence: u64) -> bool {
+        window.commit(sequence) == Commit::Accepted
+    }
+
     #[test]
     fn a_number_is_accepted_once() {
         let window = window(64);
-        assert!(window.commit(1));
-        assert!(!window.check(1) && !window.commit(1));
-        assert!(!window.check(0) && !window.commit(0));
+        assert!(accepts(&window, 1));
+        assert!(!window.check(1) && !accepts(&window, 1));
+        assert!(!window.check(0) && !accepts(&window, 0));
     }
 
     #[test]
@@ -204,9 +297,9 @@ mod tests {
                 assert!(!window.check(sequence), "{sequence} of {start}");
             }
             for sequence in (start + 1..start + 200).rev() {
-                assert!(window.commit(sequence), "{sequence} of {start}");
+                assert!(accepts(&window, sequence), "{sequence} of {start}");
             }
-            assert!(!window.commit(start));
+            assert!(!accepts(&window, start));
         }
     }
 
@@ -215,10 +308,10 @@ mod tests {
         for size in [1, 2, 32, 63, 64, 65, 1024, 65_536] {
             let window = window(size);
             let top = 200_000;
-            assert!(window.commit(top));
+            assert!(accepts(&window, top));
             let oldest = top - u64::from(size) + 1;
-            assert!(!window.commit(oldest - 1), "size {size}");
-            assert_eq!(window.commit(oldest), size != 1, "size {size}");
+            assert!(!accepts(&window, oldest - 1), "size {size}");
+            assert_eq!(accepts(&window, oldest), size != 1, "size {size}");
         }
     }
 
@@ -226,11 +319,11 @@ mod tests {
     fn a_great_leap_forgets_everything_behind() {
         let window = window(128);
         for sequence in 1..=128 {
-            assert!(window.commit(sequence));
+            assert!(accepts(&window, sequence));
         }
-        assert!(window.commit(1 << 30));
+        assert!(accepts(&window, 1 << 30));
         for sequence in (1 << 30) - 127..1 << 30 {
-            assert!(window.commit(sequence), "{sequence}");
+            assert!(accepts(&window, sequence), "{sequence}");
         }
     }
 
@@ -239,9 +332,9 @@ mod tests {
         let size = WindowSize::new(1024).unwrap();
         let window = ReplayWindow::new(size, Sequence::Extended, 0);
         assert_eq!(window.infer(5), 5);
-        assert!(window.commit(0xffff_fff0));
+        assert!(accepts(&window, 0xffff_fff0));
         assert_eq!(window.infer(3), 0x1_0000_0003);
-        assert!(window.commit(0x1_0000_0003));
+        assert!(accepts(&window, 0x1_0000_0003));
         assert_eq!(window.infer(0xffff_fff1), 0xffff_fff1);
         assert_eq!(window.infer(4), 0x1_0000_0004);
     }
@@ -252,6 +345,40 @@ mod tests {
         let window = ReplayWindow::new(size, Sequence::Extended, 0);
         assert_eq!(window.infer(0xffff_fff0), 0);
         assert!(!window.check(0));
+    }
+
+    #[test]
+    fn nothing_above_the_limit_is_accepted_and_more_is_asked_for_at_half() {
+        let window = window(64);
+        window.confine(100, 200);
+        assert_eq!(window.commit(100), Commit::Replayed);
+        assert_eq!(window.commit(150), Commit::Accepted);
+        assert_eq!(window.commit(151), Commit::Scarce);
+        window.asked();
+        assert_eq!(window.commit(200), Commit::Accepted);
+        assert_eq!(window.commit(201), Commit::Unreserved);
+        assert_eq!((window.top(), window.wanted()), (200, 201));
+        assert_eq!(window.reserve(210), 210);
+        assert_eq!(window.commit(201), Commit::Accepted);
+        // Less than before, but never less than was accepted.
+        assert_eq!(window.reserve(190), 201);
+        assert_eq!(window.commit(202), Commit::Unreserved);
+        assert_eq!(window.commit(199), Commit::Accepted);
+    }
+
+    #[test]
+    fn a_window_that_skips_ahead_has_seen_everything_behind() {
+        for start in [1u64, 63, 64, 65, 5000, 1 << 33] {
+            let window = ReplayWindow::new(WindowSize::DEFAULT, Sequence::Extended, 0);
+            window.commit(start / 2);
+            window.confine(start, start + 4000);
+            for sequence in start.saturating_sub(1100)..=start {
+                assert!(!window.check(sequence), "{sequence} of {start}");
+            }
+            for sequence in (start + 1..start + 200).rev() {
+                assert!(accepts(&window, sequence), "{sequence} of {start}");
+            }
+        }
     }
 
     #[test]
@@ -266,7 +393,7 @@ mod tests {
         let accepted = std::thread::scope(|scope| {
             let commit = || {
                 (1..20_000)
-                    .filter(|n| window.commit(*n))
+                    .filter(|n| accepts(&window, *n))
                     .collect::<Vec<_>>()
             };
             let threads = [(); 4].map(|()| scope.spawn(commit));
@@ -295,7 +422,7 @@ mod tests {
                     && !seen.contains(&sequence)
                     && sequence + u64::from(size.packets()) > top;
                 prop_assert_eq!(window.check(sequence), fresh);
-                prop_assert_eq!(window.commit(sequence), fresh);
+                prop_assert_eq!(accepts(&window, sequence), fresh);
                 if fresh {
                     seen.insert(sequence);
                     top = top.max(sequence);

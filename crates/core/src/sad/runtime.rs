@@ -1,11 +1,15 @@
 //! What changes of an SA while packets pass.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sealway_crypto::{Context, IvSource, Provider};
 
-use super::{ReplayWindow, SaConfig, SaError};
+use super::lifetime::Usage;
+use super::numbers::Outgoing;
+use super::{Continuation, Progress, ReplayWindow, Reserved, SaConfig, SaError};
+use crate::time::Time;
 
 /// The lengths that a suite gives to ESP, at hand for every packet.
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +54,22 @@ pub struct Runtime {
     pub(crate) context: Box<dyn Context>,
     /// Drawn when the SA first sends: an SA that never does needs no randomness.
     iv: OnceLock<IvSource>,
-    next: AtomicU64,
+    /// Where the IVs of a counter mode start, if somebody used these keys before.
+    iv_start: OnceLock<u64>,
+    pub(crate) outgoing: Outgoing,
     pub(crate) replay: Option<ReplayWindow>,
+    pub(crate) usage: Usage,
     dead: AtomicBool,
-    packets: AtomicU64,
-    octets: AtomicU64,
+    is_kept: AtomicBool,
 }
 
 impl Runtime {
     /// With a context from the provider, or from the preferred one.
-    pub(crate) fn new(config: &SaConfig, provider: Option<&dyn Provider>) -> Result<Self, SaError> {
+    pub(crate) fn new(
+        config: &SaConfig,
+        provider: Option<&dyn Provider>,
+        now: Time,
+    ) -> Result<Self, SaError> {
         let suite = &config.suite;
         let provider = provider.unwrap_or_else(|| sealway_crypto::preferred(suite));
         let context = provider.context(
@@ -67,56 +77,99 @@ impl Runtime {
             config.encryption_key.expose(),
             config.authentication_key.expose(),
         )?;
-        Ok(Runtime::with_context(config, context))
+        Ok(Runtime::with_context(config, context, now))
     }
 
-    fn with_context(config: &SaConfig, context: Box<dyn Context>) -> Self {
+    fn with_context(config: &SaConfig, context: Box<dyn Context>, now: Time) -> Self {
         let rules = config.sequence;
         Runtime {
             shape: Shape::of(config),
             context,
             iv: OnceLock::new(),
-            next: AtomicU64::new(rules.start + 1),
+            iv_start: OnceLock::new(),
+            outgoing: Outgoing::new(rules.start, config.sequence_limit()),
             replay: rules
                 .window
                 .map(|size| ReplayWindow::new(size, rules.form, rules.start)),
+            usage: Usage::new(&config.lifetimes, now),
             dead: AtomicBool::new(false),
-            packets: AtomicU64::new(0),
-            octets: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
         }
     }
 
-    /// Takes `count` numbers at once; the first of them, or `None` when the SA has used its last.
-    /// None is ever given twice.
-    #[inline]
-    pub(crate) fn take_numbers(&self, count: u64, limit: u64) -> Option<u64> {
-        let first = self.next.fetch_add(count, Ordering::Relaxed);
-        if first
-            .checked_add(count - 1)
-            .is_some_and(|last| last <= limit)
-        {
-            return Some(first);
+    /// Goes on where an earlier run may have come, and keeps within what storage has reserved.
+    pub(crate) fn continue_with(&self, from: &Continuation) {
+        self.outgoing.continue_from(from.sent.saturating_add(1));
+        self.outgoing.confine(from.reserved.send);
+        if let Some(window) = &self.replay {
+            window.confine(from.received, from.reserved.receive);
         }
-        // Keep the counter from ever coming round, however often this is asked.
-        self.next.store(limit.saturating_add(1), Ordering::Relaxed);
-        None
+        // An SA is continued at most once, before it is used.
+        let _ = self.iv_start.set(from.iv_start);
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its numbers are kept on storage.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept.load(Ordering::Relaxed)
+    }
+
+    /// How far its numbers have come.
+    pub fn progress(&self) -> Progress {
+        let window = self.replay.as_ref();
+        Progress {
+            next: self.outgoing.next(),
+            top: window.map_or(0, ReplayWindow::top),
+            wanted: window.map_or(0, ReplayWindow::wanted),
+            reserved: Reserved {
+                send: self.outgoing.reserved(),
+                receive: window.map_or(u64::MAX, ReplayWindow::limit),
+            },
+        }
+    }
+
+    /// Numbers up to this are safe to send. For whoever keeps the storage.
+    pub fn reserve_sent(&self, last: u64) {
+        self.outgoing.reserve(last);
+    }
+
+    /// Numbers up to this are safe to accept, or may be no longer: what was accepted stays so. The
+    /// limit from now on. For whoever keeps the storage: raised after it was written, lowered
+    /// before.
+    pub fn reserve_received(&self, limit: u64) -> u64 {
+        let window = self.replay.as_ref();
+        window.map_or(u64::MAX, |window| window.reserve(limit))
     }
 
     /// The number that the next packet would carry.
     pub fn next_sequence(&self) -> u64 {
-        self.next.load(Ordering::Relaxed)
+        self.outgoing.next()
     }
 
     /// Continues above the numbers that another SA with the same keys has used.
     pub(crate) fn continue_from(&self, next: u64) {
-        self.next.fetch_max(next, Ordering::Relaxed);
+        self.outgoing.continue_from(next);
+    }
+
+    /// Where the IVs of a counter mode start, once that is settled.
+    pub(crate) fn iv_start(&self) -> Option<u64> {
+        let drawn = self.iv.get().and_then(IvSource::start);
+        drawn.or_else(|| self.iv_start.get().copied())
+    }
+
+    /// Lets the IVs start where they did under these keys before.
+    pub(crate) fn continue_iv(&self, start: u64) {
+        // Storage knows better.
+        let _ = self.iv_start.set(start);
     }
 
     /// The source of IVs, made at the first call from what `seed` draws.
     #[inline]
     pub(crate) fn iv(&self, config: &SaConfig, seed: impl FnOnce() -> [u8; 32]) -> &IvSource {
-        self.iv
-            .get_or_init(|| IvSource::new(&config.suite, &seed()))
+        self.iv.get_or_init(|| match self.iv_start.get() {
+            None => IvSource::new(&config.suite, &seed()),
+            Some(start) => IvSource::continued(&config.suite, &seed(), *start),
+        })
     }
 
     /// Whether it was deleted: those who still hold it find that out here.
@@ -129,25 +182,29 @@ impl Runtime {
         self.dead.store(true, Ordering::Release);
     }
 
-    /// Counts packets that its transform sealed or opened, and the octets it protected. One
-    /// worker writes this: plain loads and stores.
-    #[inline]
-    pub(crate) fn count(&self, packets: u64, octets: u64) {
-        let relaxed = Ordering::Relaxed;
-        self.packets
-            .store(self.packets.load(relaxed) + packets, relaxed);
-        self.octets
-            .store(self.octets.load(relaxed) + octets, relaxed);
-    }
-
     /// Packets sealed or opened.
     pub fn packets(&self) -> u64 {
-        self.packets.load(Ordering::Relaxed)
+        self.usage.packets()
     }
 
     /// Octets of the packets sealed or opened, without what ESP adds.
     pub fn octets(&self) -> u64 {
-        self.octets.load(Ordering::Relaxed)
+        self.usage.octets()
+    }
+
+    /// How long ago it was added.
+    pub fn age(&self, now: Time) -> Duration {
+        now.since(self.usage.added())
+    }
+
+    /// How long ago it sealed or opened its first packet.
+    pub fn in_use(&self, now: Time) -> Option<Duration> {
+        Some(now.since(self.usage.first()?))
+    }
+
+    /// Whether one of its hard limits was reached: it is about to be removed.
+    pub fn has_expired(&self) -> bool {
+        self.usage.has_ended()
     }
 }
 

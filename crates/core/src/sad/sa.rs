@@ -3,6 +3,7 @@
 use sealway_crypto::Provider;
 
 use super::{Runtime, SaConfig, SaError};
+use crate::time::Time;
 
 /// A number that no other SA of this engine has or will have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -24,20 +25,14 @@ impl Sa {
         serial: Serial,
         config: SaConfig,
         provider: Option<&dyn Provider>,
+        now: Time,
     ) -> Result<Self, SaError> {
         config.check()?;
-        let runtime = Runtime::new(&config, provider)?;
+        let runtime = Runtime::new(&config, provider, now)?;
         Ok(Sa {
             serial,
             config,
             runtime,
         })
-    }
-
-    /// Takes `count` sequence numbers; `None` when the SA has used its last.
-    #[inline]
-    pub(crate) fn take_numbers(&self, count: u64) -> Option<u64> {
-        self.runtime
-            .take_numbers(count, self.config.sequence_limit())
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use sealway_core::path::LocalAddresses;
 use sealway_core::sad::{
-    DontFragmentRule, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi, WindowSize,
+    DontFragmentRule, Lifetimes, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi, WindowSize,
 };
 use sealway_core::selector::{AddressRange, Selector, Upper};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig, Template};
@@ -216,6 +216,7 @@ fn sa_config(case: Case, sa: usize) -> anyhow::Result<SaConfig> {
         selector,
         dont_fragment: DontFragmentRule::Copy,
         before_nat: None,
+        lifetimes: Lifetimes::default(),
     })
 }
 

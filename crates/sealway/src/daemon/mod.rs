@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::Context;
 use sealway_core::path::LocalAddresses;
@@ -94,7 +95,8 @@ fn start(
         Command::SetLinkMtu(picture.mtu),
         Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
     ])?;
-    let worker = start_worker(config, &control, devices)?;
+    let started = Instant::now();
+    let worker = start_worker(config, &control, devices, started)?;
     worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
     Ok(Daemon {
         control,
@@ -102,6 +104,7 @@ fn start(
         network,
         picture,
         outside: outside.clone(),
+        started,
         devices: report,
         worker,
         signals,
@@ -112,6 +115,7 @@ fn start_worker(
     config: &Config,
     control: &Control,
     devices: Devices,
+    started: Instant,
 ) -> anyhow::Result<WorkerHandle> {
     let datapath = Datapath::new(
         control.shared(),
@@ -142,7 +146,7 @@ fn start_worker(
         .name("worker".into())
         .spawn(move || {
             let _end = end;
-            worker::run(datapath, &devices, &addresses, ways);
+            worker::run(datapath, &devices, &addresses, started, ways);
         })?;
     Ok(WorkerHandle {
         thread,

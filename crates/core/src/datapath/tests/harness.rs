@@ -50,6 +50,7 @@ pub(super) fn sa(source: &str, destination: &str, spi: u32, mode: SaMode) -> SaC
         selector: None,
         dont_fragment: DontFragmentRule::Copy,
         before_nat: None,
+        lifetimes: Lifetimes::default(),
     }
 }
 

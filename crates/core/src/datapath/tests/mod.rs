@@ -4,4 +4,5 @@
 mod admission;
 mod harness;
 mod inbound;
+mod lifetime;
 mod outbound;

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use sealway_crypto::{SecretKey, Suite};
 
 use super::*;
-use crate::sad::{DontFragmentRule, SaConfig, SequenceRules, Serial};
+use crate::sad::{DontFragmentRule, Lifetimes, SaConfig, SequenceRules, Serial};
 use crate::selector::{AddressRange, Upper};
+use crate::time::Time;
 
 fn v4(last: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, last).into()
@@ -54,8 +55,10 @@ fn sa(spi: u32, own: Option<(u8, u8)>) -> Arc<Sa> {
         reqid: 0,
         selector,
         dont_fragment: DontFragmentRule::Copy,
+        before_nat: None,
+        lifetimes: Lifetimes::default(),
     };
-    Arc::new(Sa::new(Serial(spi.into()), config, None).unwrap())
+    Arc::new(Sa::new(Serial(spi.into()), config, None, Time::default()).unwrap())
 }
 
 proptest! {

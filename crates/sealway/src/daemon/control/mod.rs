@@ -11,11 +11,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use sealway_core::path::LocalAddresses;
-use sealway_core::{Command, Control};
+use sealway_core::{Command, Control, Time};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
@@ -30,6 +30,8 @@ pub(super) use socket::Socket;
 
 /// How long the worker may take to publish its counters.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How late it may be noticed that an SA which nothing passes through has reached its end.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Everything that the control thread owns.
 pub(super) struct Daemon {
@@ -38,6 +40,8 @@ pub(super) struct Daemon {
     pub(super) network: Network,
     /// The network as it was applied last.
     pub(super) picture: Picture,
+    /// What the engine's time is counted from.
+    pub(super) started: Instant,
     /// The addresses of the outside.
     pub(super) outside: Vec<IpAddr>,
     /// What `show device` tells.
@@ -87,6 +91,7 @@ impl Daemon {
         let mut clients: Vec<Client> = Vec::new();
         loop {
             let ready = self.wait(&clients)?;
+            self.keep_time();
             if ready.signal {
                 return Ok(());
             }
@@ -119,7 +124,8 @@ impl Daemon {
         if clients.len() < clients::MOST {
             fds.push(poll::readable(self.socket.as_fd()));
         }
-        poll::wait(&mut fds, None)?;
+        let patience = self.control.has_limited_sas().then_some(TICK);
+        poll::wait(&mut fds, patience)?;
         let is_ready = |place: usize| fds.get(place).is_some_and(poll::is_ready);
         Ok(Ready {
             signal: is_ready(0),
@@ -135,11 +141,39 @@ impl Daemon {
         loop {
             match self.worker.events.try_recv() {
                 Ok(Event::TooBig { destination, mtu }) => self.learn_mtu(destination, mtu),
+                Ok(Event::Engine(event)) => self.happened(&event),
                 Ok(Event::Failed(what)) => tracing::warn!("{what}"),
                 Ok(Event::Gone(device)) => bail!("the device {device} was removed"),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => bail!("the worker has ended"),
             }
+        }
+    }
+
+    fn keep_time(&mut self) {
+        self.control.begin(self.now());
+        while let Some(event) = self.control.poll_event() {
+            self.happened(&event);
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::since_start(self.started.elapsed())
+    }
+
+    fn happened(&mut self, event: &sealway_core::Event) {
+        match event {
+            sealway_core::Event::SoftLimit { sa, limit } => {
+                tracing::info!("{} has reached its soft limit of {limit}", sa.config.id);
+            }
+            sealway_core::Event::HardLimit { sa, limit } => {
+                tracing::warn!(
+                    "{} has reached its hard limit of {limit} and ends",
+                    sa.config.id
+                );
+                self.control.begin(self.now());
+            }
+            sealway_core::Event::ReserveMore { .. } => {}
         }
     }
 

@@ -58,6 +58,8 @@ pub(super) enum Event {
     Gone(String),
     /// A kind of failure, told once in a while.
     Failed(String),
+    /// What the engine tells.
+    Engine(sealway_core::Event),
 }
 
 /// The devices of a worker and the buffers that they fill.
@@ -95,8 +97,15 @@ enum Next {
     Stop,
 }
 
-/// Moves packets until it is told to stop. `addresses` are those of the outside.
-pub(super) fn run(datapath: Datapath, devices: &Devices, addresses: &[IpAddr], ways: Ways) {
+/// Moves packets until it is told to stop. `addresses` are those of the outside; the engine's time
+/// is counted from `start`.
+pub(super) fn run(
+    datapath: Datapath,
+    devices: &Devices,
+    addresses: &[IpAddr],
+    start: Instant,
+    ways: Ways,
+) {
     let mut sources = vec![Source::Inside];
     let wake = Arc::clone(&ways.wake);
     let mut fds = vec![
@@ -121,7 +130,6 @@ pub(super) fn run(datapath: Datapath, devices: &Devices, addresses: &[IpAddr], w
         now: Duration::ZERO,
         ways,
     };
-    let start = Instant::now();
     let mut published = Duration::ZERO;
     loop {
         if let Err(error) = poll::wait(&mut fds, Some(PUBLISH)) {
@@ -212,6 +220,9 @@ impl Worker<'_> {
         }
         while let Some(made) = self.datapath.poll_originated() {
             self.deliver(made);
+        }
+        while let Some(event) = self.datapath.poll_event() {
+            self.tell(Event::Engine(event));
         }
     }
 

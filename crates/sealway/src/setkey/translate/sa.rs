@@ -1,10 +1,11 @@
 //! SAs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sealway_core::sad::{
-    DontFragmentRule, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi, UdpEncapsulation,
-    WindowSize,
+    DontFragmentRule, Lifetime, Lifetimes, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
+    UdpEncapsulation, WindowSize,
 };
 use sealway_crypto::{Authentication, Encryption, SecretKey, Sequence, Suite, SuiteError};
 use sealway_setkey::{self as tree, Diagnostic, Spanned};
@@ -41,6 +42,10 @@ pub(super) fn config(add: &tree::Add) -> Translated<SaConfig> {
             Some(tree::Df::Clear) => DontFragmentRule::Clear,
         },
         before_nat: before_nat(add),
+        lifetimes: Lifetimes {
+            hard: lifetime(&add.hard),
+            soft: lifetime(&add.soft),
+        },
     })
 }
 
@@ -68,14 +73,6 @@ fn mode(add: &tree::Add) -> SaMode {
 
 /// What the engine does not do yet and what may not be passed over in silence.
 fn refuse_what_is_not_kept(add: &tree::Add) -> Translated<()> {
-    let hard = [&add.hard.seconds, &add.hard.octets];
-    if let Some(limit) = hard.into_iter().flatten().next() {
-        let message = "hard lifetimes are not kept yet: the SA would outlive its limit";
-        let help = "leave the lifetime out and replace the SA in time";
-        return Err(Box::new(
-            Diagnostic::refused(limit.span, message).help(help),
-        ));
-    }
     if let Some(padding) = &add.padding
         && padding.value != tree::Padding::Sequential
     {
@@ -199,6 +196,16 @@ fn sequence(add: &tree::Add) -> Translated<SequenceRules> {
             .as_ref()
             .map_or(0, |first| first.value.saturating_sub(1)),
     })
+}
+
+/// setkey's seconds are counted since the SA was added (RFC 2367 §2.3.1).
+fn lifetime(limits: &tree::Lifetime) -> Lifetime {
+    let seconds = limits.seconds.as_ref();
+    Lifetime {
+        octets: limits.octets.as_ref().map(|octets| octets.value),
+        since_added: seconds.map(|seconds| Duration::from_secs(seconds.value)),
+        ..Lifetime::default()
+    }
 }
 
 fn selector(add: &tree::Add) -> Translated<Option<sealway_core::selector::Selector>> {

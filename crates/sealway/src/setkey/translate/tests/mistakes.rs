@@ -155,22 +155,6 @@ error: AH SAs are not supported yet: use ESP, with the null cipher for integrity
 }
 
 #[test]
-fn a_hard_lifetime_is_refused() {
-    says(
-        "add 192.0.2.1 192.0.2.2 esp 0x10001 -lh 3600 GCM_KEY;",
-        r#"
-error: hard lifetimes are not kept yet: the SA would outlive its limit
- --> site0.setkey:1:41
-  |
-1 | add 192.0.2.1 192.0.2.2 esp 0x10001 -lh 3600 -E aes-gcm-16 0x****************************************;
-  |                                         ^^^^
-  |
-  = help: leave the lifetime out and replace the SA in time
-"#,
-    );
-}
-
-#[test]
 fn padding_that_receivers_would_drop_is_refused() {
     says(
         "add 192.0.2.1 192.0.2.2 esp 0x10001 -f zero-pad GCM_KEY;",

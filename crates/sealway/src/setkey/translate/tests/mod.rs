@@ -3,8 +3,9 @@
 mod mistakes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sealway_core::sad::{DontFragmentRule, Sa, SaMode, UdpEncapsulation};
+use sealway_core::sad::{DontFragmentRule, Lifetime, Lifetimes, Sa, SaMode, UdpEncapsulation};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig};
 use sealway_core::{Control, DefaultAction};
 use sealway_crypto::Sequence;
@@ -84,6 +85,24 @@ fn an_sa_with_everything_is_what_was_asked_for() {
     assert_eq!(config.dont_fragment, DontFragmentRule::Set);
     let selector = config.selector.as_ref().unwrap().to_string();
     assert_eq!(selector, "10.0.0.0/8 10.9.0.1-10.9.0.7 tcp 1-9,80");
+}
+
+#[test]
+fn lifetimes_are_kept_and_zero_is_none() {
+    let sa = sa(&format!(
+        "add 192.0.2.1 192.0.2.2 esp 0x10001 -lh 3600 -ls 3000 -bh 1000000 -bs 0 {KEY};"
+    ));
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let hard = Lifetime {
+        octets: Some(1_000_000),
+        since_added: seconds(3600),
+        ..Lifetime::default()
+    };
+    let soft = Lifetime {
+        since_added: seconds(3000),
+        ..Lifetime::default()
+    };
+    assert_eq!(sa.config.lifetimes, Lifetimes { hard, soft });
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! What the engine tells without being asked: to be fetched with `poll_event`, after each batch.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::sad::{Limit, Reached, Sa};
+use crate::time::Time;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A soft limit of an SA was reached: it is time to replace it. Told once for each SA.
+    SoftLimit {
+        /// The SA.
+        sa: Arc<Sa>,
+        /// Which of its limits.
+        limit: Limit,
+    },
+    /// A hard limit of an SA was reached: its packets are dropped, and `control` removes it the
+    /// next time it is told the time. Told once for each SA.
+    HardLimit {
+        /// The SA.
+        sa: Arc<Sa>,
+        /// Which of its limits.
+        limit: Limit,
+    },
+    /// Of the numbers that storage has reserved for an SA, half are used: reserve more. Told again
+    /// where they run out.
+    ReserveMore {
+        /// The SA.
+        sa: Arc<Sa>,
+    },
+}
+
+/// Events that wait to be fetched: at most [`MOST`](Self::MOST). One that finds no place is told
+/// later: what raises it asks again at the SA's next train.
+#[derive(Debug)]
+pub(crate) struct Events(VecDeque<Event>);
+
+impl Events {
+    /// The most events that wait.
+    pub(crate) const MOST: usize = 256;
+
+    pub(crate) fn new() -> Self {
+        Events(VecDeque::with_capacity(Events::MOST))
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        self.0.pop_front()
+    }
+
+    fn tell(&mut self, event: Event) -> bool {
+        let has_room = self.0.len() < Events::MOST;
+        if has_room {
+            self.0.push_back(event);
+        }
+        has_room
+    }
+
+    /// Looks at an SA's limits.
+    #[cold]
+    pub(crate) fn look_at(&mut self, sa: &Arc<Sa>, now: Time) {
+        sa.runtime.usage.look(&sa.config.lifetimes, now, |reached| {
+            let sa = Arc::clone(sa);
+            self.tell(match reached {
+                Reached::Soft(limit) => Event::SoftLimit { sa, limit },
+                Reached::Hard(limit) => Event::HardLimit { sa, limit },
+            })
+        });
+    }
+
+    /// Whether somebody hears that more numbers must be reserved.
+    #[cold]
+    pub(crate) fn ask_for_numbers(&mut self, sa: &Arc<Sa>) -> bool {
+        match self.0.back() {
+            Some(Event::ReserveMore { sa: last }) if Arc::ptr_eq(last, sa) => true,
+            _ => self.tell(Event::ReserveMore { sa: Arc::clone(sa) }),
+        }
+    }
+}
