@@ -31,7 +31,8 @@ pub(super) struct Decision {
 
 impl Datapath {
     /// Admits the packet or says why not.
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(super) fn admit(
         &mut self,
         layout: &Layout,

@@ -50,8 +50,8 @@ pub(super) enum Came {
 }
 
 impl Datapath {
-    /// One loop, in which headers are found in line: a layout that a function handed back through
-    /// memory, field by field, would be waited for.
+    /// What a socket gave is opened and admitted here, in line, and its layout stays where it was
+    /// found: one that is copied has to wait for its fields.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -59,46 +59,56 @@ impl Datapath {
         arrival: &Arrival,
     ) -> Result<Exit, DropReason> {
         let mut path = SecPath::new();
-        // Of a packet that came whole or out of another SA: the facts and the layout of the headers
-        // that stand before ESP in the train.
-        let (mut whole, mut before);
-        let layout = 'uncovered: {
-            let mut outer = match arrival {
-                Arrival::Payload(outer) => {
-                    before = None;
-                    outer
-                }
-                Arrival::Whole { interface } => {
-                    let layout = Layout::parse(train.packet());
-                    let layout = layout.map_err(|_| DropReason::Malformed)?;
-                    train.truncate(layout.length as usize);
-                    match self.protected_for_us(&layout, train.packet(), *interface)? {
-                        Some(facts) => whole = facts,
-                        None => break 'uncovered layout,
-                    }
-                    before = Some(layout);
-                    &whole
-                }
-            };
-            loop {
-                let sa = self.open(train, outer, before.as_ref(), &path)?;
-                let Some(carried) = self.uncover(train, sa, outer, before.as_ref())? else {
+        match arrival {
+            Arrival::Payload(outer) => {
+                let sa = self.open(train, outer, None, &path)?;
+                let Some(carried) = self.uncover(train, sa, outer, None)? else {
                     return Ok(Exit::Ended);
                 };
                 if !path.push(sa, carried.applied()) {
                     return Err(DropReason::NestingTooDeep);
                 }
-                let layout = Layout::parse(train.packet());
-                let layout = layout.map_err(|_| DropReason::InnerMalformed)?;
-                self.check_inner(train, &layout, sa, carried, outer.tos)?;
-                match self.protected_for_us(&layout, train.packet(), outer.interface)? {
-                    Some(facts) => whole = facts,
-                    None => break 'uncovered layout,
+                let found = Layout::parse(train.packet());
+                let Ok(layout) = &found else {
+                    return Err(DropReason::InnerMalformed);
+                };
+                self.check_inner(train, layout, sa, carried, outer.tos)?;
+                if is_protected(layout) {
+                    return self.receive_whole(train, *layout, outer.interface, path);
                 }
-                before = Some(layout);
-                outer = &whole;
+                self.admit(layout, train.packet(), &path)?;
+                Ok(Exit::Admitted(Came::ThroughSas))
             }
-        };
+            Arrival::Whole { interface } => {
+                let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
+                train.truncate(layout.length as usize);
+                self.receive_whole(train, layout, *interface, path)
+            }
+        }
+    }
+
+    /// A packet with its IP header, whole as it came or out of an SA: opened for as long as it is
+    /// protected and for us, then admitted.
+    #[inline(never)]
+    fn receive_whole(
+        &mut self,
+        train: &mut Train,
+        mut layout: Layout,
+        interface: u32,
+        mut path: SecPath,
+    ) -> Result<Exit, DropReason> {
+        while let Some(outer) = self.protected_for_us(&layout, train.packet(), interface)? {
+            let before = Some(&layout);
+            let sa = self.open(train, &outer, before, &path)?;
+            let Some(carried) = self.uncover(train, sa, &outer, before)? else {
+                return Ok(Exit::Ended);
+            };
+            if !path.push(sa, carried.applied()) {
+                return Err(DropReason::NestingTooDeep);
+            }
+            layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
+            self.check_inner(train, &layout, sa, carried, outer.tos)?;
+        }
         self.admit(&layout, train.packet(), &path)?;
         Ok(Exit::Admitted(if path.is_empty() {
             Came::InTheClear
@@ -116,7 +126,7 @@ impl Datapath {
         packet: &[u8],
         interface: u32,
     ) -> Result<Option<Outer>, DropReason> {
-        if !matches!(layout.protocol, protocol::ESP | protocol::AH) {
+        if !is_protected(layout) {
             return Ok(None);
         }
         let destination = layout.destination(packet);
@@ -147,7 +157,8 @@ impl Datapath {
 
     /// Through one SA: its place. `before` is the layout of the headers before ESP, if they are in
     /// the train; their facts are `outer`.
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn open(
         &mut self,
         train: &mut Train,
@@ -198,7 +209,8 @@ impl Datapath {
 
     /// Makes what an SA carried the packet in the train; `None` if that was a dummy, made to hide
     /// how much traffic there is (RFC 4303 §2.6).
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn uncover(
         &mut self,
         train: &mut Train,
@@ -233,7 +245,8 @@ impl Datapath {
     }
 
     /// Checks the packet that came out of an SA against what the SA may carry.
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn check_inner(
         &mut self,
         train: &mut Train,
@@ -260,6 +273,12 @@ impl Datapath {
         }
         Ok(())
     }
+}
+
+/// Whether what stands above IP is ESP or AH.
+#[inline]
+const fn is_protected(layout: &Layout) -> bool {
+    matches!(layout.protocol, protocol::ESP | protocol::AH)
 }
 
 #[inline]

@@ -49,14 +49,17 @@ impl Datapath {
             return self.bypass();
         }
         let packet = train.packet();
-        let layout = Layout::parse(packet).map_err(|_| DropReason::Malformed)?;
-        let mut key = Key::of(&layout, packet);
+        let found = Layout::parse(packet);
+        let Ok(layout) = &found else {
+            return Err(DropReason::Malformed);
+        };
+        let mut key = Key::of(layout, packet);
         train.truncate(layout.length as usize);
         if layout.is_fragment() {
-            key = self.out_fragments.complete(key, &layout, self.now)?;
+            key = self.out_fragments.complete(key, layout, self.now)?;
         }
-        let reference = self.bundle_for(&key, &layout)?;
-        self.apply(reference, train, offload, &layout)
+        let reference = self.bundle_for(&key, layout)?;
+        self.apply(reference, train, offload, layout)
     }
 
     /// The flow's bundle, from the cache if it is fresh.
