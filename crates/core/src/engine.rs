@@ -3,7 +3,7 @@
 use sealway_crypto::Provider;
 use sealway_packet::{Arrival, Packet, Pool};
 
-use crate::control::{Command, Control, Refused};
+use crate::control::{Command, Control, Refused, Replaced};
 use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
 use crate::event::Event;
 use crate::tables::DefaultAction;
@@ -60,6 +60,15 @@ impl Engine {
     /// The first command that cannot be.
     pub fn apply(&mut self, commands: Vec<Command>) -> Result<(), Refused> {
         self.control.apply(commands)
+    }
+
+    /// Makes policies and SAs what these commands would make of empty databases; packets see it at
+    /// the next [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// The first command that cannot be.
+    pub fn replace(&mut self, commands: Vec<Command>) -> Result<Replaced, Refused> {
+        self.control.replace(commands)
     }
 
     /// Takes the cryptography of SAs that are added from now on from this provider.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::daemon::config::Diagnosed;
-use crate::{bench, daemon, demo, setkey, show};
+use crate::{ask, bench, daemon, demo, setkey, show};
 
 /// IPsec in user space: memory-safe, unprivileged, fast and explainable.
 #[derive(Debug, Parser)]
@@ -29,6 +29,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the daemon in the foreground
     Up(daemon::Arguments),
+    /// Have the daemon read its files again
+    Reload(ask::Arguments),
+    /// Say how the daemon is
+    Status(ask::Arguments),
+    /// Tell what happens, until interrupted
+    Monitor(ask::Arguments),
     /// Change policies and SAs in setkey's language
     Setkey(setkey::Arguments),
     /// Show policies, SAs, devices and counters
@@ -55,6 +61,9 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Up(arguments) => daemon::run(arguments),
+        Command::Reload(arguments) => ask::reload(arguments),
+        Command::Status(arguments) => ask::status(arguments),
+        Command::Monitor(arguments) => ask::monitor(arguments),
         Command::Setkey(arguments) => setkey::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adaptor;
+pub mod ask;
 pub mod bench;
 pub mod cli;
 pub mod daemon;

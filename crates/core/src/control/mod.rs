@@ -2,6 +2,7 @@
 //! packet is judged by a mixture, since datapaths pin one published version for a batch.
 
 mod command;
+mod replace;
 mod retired;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::tables::{DefaultAction, Shared, Tables};
 use crate::time::Time;
 
 pub use command::Command;
+pub use replace::Replaced;
 use retired::Retired;
 
 /// Why a transaction was refused. Nothing of it was applied.

@@ -234,3 +234,93 @@ fn an_sa_is_continued_where_it_is_added_and_nowhere_else() {
     let refused = control.apply(vec![continued]).unwrap_err();
     assert!(refused.to_string().contains("is not new"), "{refused}");
 }
+
+#[test]
+fn a_replacement_keeps_what_is_the_same_and_is_whole_or_nothing() {
+    let mut control = control();
+    let policy = |priority, action| {
+        Command::AddPolicy(PolicyConfig {
+            direction: Direction::In,
+            selector: crate::selector::Selector::any(Family::V4),
+            priority,
+            action,
+        })
+    };
+    let sa = |spi| Command::AddSa(Box::new(config(spi)));
+    let first = vec![
+        sa(0x1000),
+        sa(0x1001),
+        policy(1, Action::Bypass),
+        policy(2, Action::Discard),
+    ];
+    control.replace(first.clone()).unwrap();
+    let before = control.tables();
+    let nothing = control.replace(first).unwrap();
+    let after = control.tables();
+    assert_eq!((nothing.sas_kept, nothing.policies_kept), (2, 2));
+    assert_eq!(before.spd.generation(), after.spd.generation());
+    assert_eq!(before.sad.generation(), after.sad.generation());
+
+    // An SA gone, one new, one kept; a policy before another of its priority.
+    let second = vec![
+        sa(0x1001),
+        sa(0x1002),
+        Command::AddPolicy(PolicyConfig {
+            direction: Direction::In,
+            selector: crate::selector::Selector::any(Family::V6),
+            priority: 2,
+            action: Action::Discard,
+        }),
+        policy(2, Action::Discard),
+        policy(1, Action::Discard),
+    ];
+    let replaced = control.replace(second.clone()).unwrap();
+    let expected = Replaced {
+        sas_added: 1,
+        sas_removed: 1,
+        sas_kept: 1,
+        policies_added: 2,
+        policies_removed: 1,
+        policies_kept: 1,
+    };
+    assert_eq!(replaced, expected);
+    let tables = control.tables();
+    let spis: Vec<_> = tables
+        .sad
+        .iter()
+        .map(|sa| sa.config.id.spi.value())
+        .collect();
+    assert_eq!(spis, [0x1001, 0x1002]);
+    assert!(
+        before
+            .sad
+            .find(&config(0x1000).id)
+            .unwrap()
+            .runtime
+            .is_dead()
+    );
+    assert!(Arc::ptr_eq(
+        before.sad.find(&config(0x1001).id).unwrap(),
+        tables.sad.find(&config(0x1001).id).unwrap()
+    ));
+    assert_ne!(before.spd.generation(), tables.spd.generation());
+    let order: Vec<_> = tables
+        .spd
+        .iter()
+        .map(|p| (p.config.priority, p.id.0))
+        .collect();
+    assert_eq!(
+        order
+            .iter()
+            .map(|(priority, _)| *priority)
+            .collect::<Vec<_>>(),
+        [1, 2, 2]
+    );
+    // The kept one, older by its number, is asked behind the one that now stands before it.
+    assert!(order[1].1 > order[2].1, "{order:?}");
+
+    let mut bad = second;
+    bad.push(sa(0x1002));
+    assert_eq!(control.replace(bad).unwrap_err().index, 5);
+    assert!(Arc::ptr_eq(&tables, &control.tables()));
+}

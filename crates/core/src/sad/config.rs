@@ -140,8 +140,8 @@ pub enum DontFragmentRule {
     Clear,
 }
 
-/// An SA as it is asked for. `Debug` shows no key.
-#[derive(Clone, Debug)]
+/// An SA as it is asked for. `Debug` shows no key, and keys are compared in constant time.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaConfig {
     /// Destination, protocol and SPI.
     pub id: SaId,

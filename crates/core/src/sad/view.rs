@@ -179,6 +179,41 @@ impl View {
         removed.into_iter().map(|entry| entry.sa).collect()
     }
 
+    /// Takes each SA that `running` has in the same words over from there; what `running` has and
+    /// this view has not. If nothing else is in it, and nothing in another order, every choice that
+    /// was made stays fresh.
+    pub(crate) fn settle(&mut self, running: &View) -> Vec<Arc<Sa>> {
+        let mut is_same = self.entries.len() == running.entries.len();
+        let mut has_new = false;
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            let id = &entry.sa.config.id;
+            let known = running.by_spi(id.spi.value(), id.destination, id.protocol);
+            let known = known.and_then(|known| running.entries.get(known.0 as usize));
+            match known.filter(|known| known.sa.config == entry.sa.config) {
+                Some(known) => *entry = known.clone(),
+                None => has_new = true,
+            }
+            is_same &= running
+                .entries
+                .get(place)
+                .is_some_and(|there| Arc::ptr_eq(&there.sa, &entry.sa));
+        }
+        if !is_same {
+            for entry in &mut self.entries {
+                entry.generation = entry.generation.wrapping_add(1);
+            }
+        }
+        self.generation = running.generation + u64::from(has_new);
+        let gone = running.iter().filter(|sa| !self.has(sa));
+        gone.cloned().collect()
+    }
+
+    /// Whether this very SA is in it.
+    pub(crate) fn has(&self, sa: &Arc<Sa>) -> bool {
+        self.find(&sa.config.id)
+            .is_some_and(|there| Arc::ptr_eq(there, sa))
+    }
+
     fn index(&mut self, entry: Entry) {
         let place = self.entries.len() as u32;
         let config = &entry.sa.config;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+
 use super::{Direction, Policy, PolicyConfig, PolicyError, PolicyId};
 use crate::flow::Key;
 
@@ -126,6 +129,49 @@ impl View {
     pub(crate) fn flush(&mut self) {
         self.version += 1;
         self.lists = Default::default();
+    }
+
+    /// A view without policies that goes on counting.
+    pub(crate) fn emptied(&self) -> View {
+        View {
+            version: self.version,
+            lists: Default::default(),
+            next_id: self.next_id,
+        }
+    }
+
+    /// Takes each policy that `running` has in the same words over from there. If nothing else is
+    /// in it, and nothing in another order, it is the same version.
+    pub(crate) fn settle(&mut self, running: &View) {
+        let key = |policy: &Arc<Policy>| {
+            let config = &policy.config;
+            (config.direction, config.priority, config.selector.clone())
+        };
+        let known: HashMap<_, _, FixedState> = running.iter().map(|p| (key(p), p)).collect();
+        for policy in self.lists.iter_mut().flatten() {
+            if let Some(old) = known.get(&key(policy))
+                && old.config == policy.config
+            {
+                *policy = Arc::clone(old);
+            }
+        }
+        let is_same = |(ours, theirs): (&Vec<_>, &Vec<_>)| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        if self.lists.iter().zip(&running.lists).all(is_same) {
+            (self.version, self.next_id) = (running.version, running.next_id);
+        } else {
+            self.version = self.version.max(running.version + 1);
+        }
+    }
+
+    /// How many policies are those of another view.
+    pub(crate) fn shared_with(&self, other: &View) -> usize {
+        let others: HashSet<_, FixedState> = other.iter().map(Arc::as_ptr).collect();
+        let shared = self
+            .iter()
+            .filter(|policy| others.contains(&Arc::as_ptr(policy)));
+        shared.count()
     }
 
     /// Something beside the policies changed on which decisions depend (local addresses, the

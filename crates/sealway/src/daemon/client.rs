@@ -60,25 +60,8 @@ pub fn ask_warned<T: DeserializeOwned>(
         path: socket.to_owned(),
         error,
     };
-    let mut stream = connect(socket)?;
-    let mut line = Zeroizing::new(
-        serde_json::to_vec(request)
-            .map_err(io::Error::from)
-            .map_err(broken)?,
-    );
-    line.push(b'\n');
-    match stream.write_all(&line) {
-        // It may have said why before it hung up.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(broken(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let mut answer = Zeroizing::new(String::new());
-    BufReader::new(stream)
-        .read_line(&mut answer)
-        .map_err(broken)?;
-    if answer.is_empty() {
-        return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-    }
+    let mut lines = say(socket, request)?;
+    let answer = answer(&mut lines).map_err(broken)?;
     match serde_json::from_str(&answer)
         .map_err(io::Error::from)
         .map_err(broken)?
@@ -90,6 +73,62 @@ pub fn ask_warned<T: DeserializeOwned>(
             .map_err(io::Error::from)
             .map_err(broken),
         Reply::Error { message, mistakes } => Err(Error::Refused { message, mistakes }),
+    }
+}
+
+/// Asks for events and hears them, a line each with its end, until the daemon hangs up.
+///
+/// # Errors
+/// Why it was not done, or what `hear` says.
+pub fn listen(
+    socket: &Path,
+    request: &Request,
+    mut hear: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let broken = |error| Error::Broken {
+        path: socket.to_owned(),
+        error,
+    };
+    let mut lines = say(socket, request)?;
+    let first = answer(&mut lines).map_err(broken)?;
+    if let Reply::Error { message, mistakes } = serde_json::from_str(&first)? {
+        return Err(Error::Refused { message, mistakes }.into());
+    }
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line).map_err(broken)? == 0 {
+            return Ok(());
+        }
+        hear(&line)?;
+    }
+}
+
+/// Says one thing; where the answers can be read.
+fn say(socket: &Path, request: &Request) -> Result<BufReader<UnixStream>, Error> {
+    let broken = |error| Error::Broken {
+        path: socket.to_owned(),
+        error,
+    };
+    let mut stream = connect(socket)?;
+    let mut line = Zeroizing::new(
+        serde_json::to_vec(request)
+            .map_err(io::Error::from)
+            .map_err(broken)?,
+    );
+    line.push(b'\n');
+    match stream.write_all(&line) {
+        // It may have said why before it hung up.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(broken(error)),
+        Ok(()) | Err(_) => Ok(BufReader::new(stream)),
+    }
+}
+
+/// The next answer.
+fn answer(lines: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
+    let mut answer = Zeroizing::new(String::new());
+    match lines.read_line(&mut answer)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(answer),
     }
 }
 

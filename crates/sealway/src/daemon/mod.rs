@@ -28,11 +28,11 @@ use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
 use sealway_io::readiness::Wake;
 use sealway_packet::Pool;
 use sealway_setkey::{Colour, Keys};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::setkey;
 use config::{Config, Diagnosed};
-use control::{Daemon, Socket, WorkerHandle};
+use control::{Daemon, Files, Signals, Socket, WorkerHandle};
 use network::Network;
 use worker::{Devices, Snapshot, Ways};
 
@@ -66,7 +66,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     drop(sources);
     let signals = signals().context("signals cannot be handled")?;
     let socket = Socket::claim(&config.control)?;
-    let daemon = start(&config, control, socket, signals)?;
+    let files = Files::new(arguments.file, config.clone(), &control.tables());
+    let daemon = start(&config, control, socket, signals, files)?;
     // Whoever started it may not want to hear that it is ready.
     let _ = writeln!(
         std::io::stderr(),
@@ -82,7 +83,8 @@ fn start(
     config: &Config,
     mut control: Control,
     socket: Socket,
-    signals: UnixStream,
+    signals: Signals,
+    files: Files,
 ) -> anyhow::Result<Daemon> {
     let mut network = Network::open()?;
     let outside = &config.outside.addresses;
@@ -108,6 +110,10 @@ fn start(
         devices: report,
         worker,
         signals,
+        files,
+        reloads: 0,
+        clients: 0,
+        news: Vec::new(),
     })
 }
 
@@ -175,13 +181,20 @@ fn random(octets: &mut [u8]) {
     }
 }
 
-/// A stream that becomes readable when a signal says to end.
-fn signals() -> std::io::Result<UnixStream> {
-    let (signals, sender) = UnixStream::pair()?;
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-    }
-    Ok(signals)
+/// Streams that become readable when a signal says to end, and when one says to reload.
+fn signals() -> std::io::Result<Signals> {
+    let stream = |signals: &[i32]| {
+        let (stream, sender) = UnixStream::pair()?;
+        for signal in signals {
+            signal_hook::low_level::pipe::register(*signal, sender.try_clone()?)?;
+        }
+        stream.set_nonblocking(true)?;
+        std::io::Result::Ok(stream)
+    };
+    Ok(Signals {
+        end: stream(&[SIGINT, SIGTERM])?,
+        reload: stream(&[SIGHUP])?,
+    })
 }
 
 /// Logs to standard error from here on; whether it takes colours.

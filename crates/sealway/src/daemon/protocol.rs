@@ -17,6 +17,12 @@ pub enum Request {
         #[serde(default)]
         keys: KeyDisplay,
     },
+    /// Read the files again and make what they say what runs.
+    Reload {},
+    /// Say how the daemon is.
+    Status {},
+    /// Tell from now on what happens, an object a line.
+    Monitor {},
 }
 
 /// A script in setkey's language.

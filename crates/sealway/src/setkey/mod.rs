@@ -19,7 +19,7 @@ use crate::daemon::config::{CONTROL, Diagnosed};
 use crate::daemon::protocol::{Effect, KeyDisplay, Request, Script};
 use crate::show;
 pub(crate) use dump::Written;
-pub use script::{Applied, Mistakes, Source, apply, examine};
+pub use script::{Applied, Mistakes, Source, apply, examine, replace};
 pub(crate) use translate::priority_of;
 
 /// What `sealway setkey` takes: setkey's own flags, and where the daemon is.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use sealway_core::{Control, Tables};
+use sealway_core::spd::PolicyConfig;
+use sealway_core::{Command, Control, DefaultAction, Replaced, Tables};
 use sealway_setkey::{Colour, Diagnostic, Keys, parse};
 use zeroize::Zeroizing;
 
@@ -65,6 +66,41 @@ pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<Ap
     output += &answers(&translation.asked_after, &control.tables(), keys);
     let warnings = Mistakes::from(translation.warnings);
     Ok(Applied { output, warnings })
+}
+
+/// Makes what all of the texts make of nothing, with these commands behind theirs, what runs; as a
+/// difference, as one transaction.
+///
+/// # Errors
+/// Every mistake that was found. Nothing was applied.
+pub fn replace(
+    control: &mut Control,
+    sources: &[Source],
+    beside: Vec<Command>,
+) -> Result<(Replaced, Mistakes), Mistakes> {
+    let nothing = Control::new(DefaultAction::default(), 1500).tables();
+    let mut translation = translate(&nothing, sources)?;
+    let is_there = |command: &Command| match command {
+        Command::AddSa(config) => translation.sas.contains(&config.id),
+        Command::AddPolicy(config) => {
+            let PolicyConfig {
+                direction,
+                selector,
+                priority,
+                ..
+            } = config;
+            let same = (*direction, selector.clone());
+            let known = translation.policies.get(&same);
+            known.is_some_and(|known| known.contains(priority))
+        }
+        _ => false,
+    };
+    let beside: Vec<_> = beside.into_iter().filter(|c| !is_there(c)).collect();
+    translation.commands.extend(beside);
+    let replaced = control
+        .replace(translation.commands)
+        .map_err(|refused| translation.origins.blame(&refused))?;
+    Ok((replaced, translation.warnings.into()))
 }
 
 /// Finds what is wrong with all of the texts, as [`apply`] would, and changes nothing.

@@ -60,11 +60,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         what,
         keys: KeyDisplay::Masked,
     };
-    let (socket, json) = (&arguments.control, arguments.json);
+    let socket = &arguments.control;
+    let format = if arguments.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
     match arguments.subject {
         Subject::Policy => {
             let policies: Vec<report::Policy> = client::ask(socket, &ask(What::Policy))?;
-            print(&policies, json, |policies| tables::policies(policies))?;
+            print(&policies, format, |policies| tables::policies(policies))?;
         }
         Subject::Sa {
             wireshark: true,
@@ -80,11 +85,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Subject::Sa { .. } => {
             let sas: Vec<report::Sa> = client::ask(socket, &ask(What::Sa))?;
-            print(&sas, json, |sas| tables::sas(sas))?;
+            print(&sas, format, |sas| tables::sas(sas))?;
         }
         Subject::Device => {
             let devices: Vec<report::Device> = client::ask(socket, &ask(What::Device))?;
-            print(&devices, json, |devices| tables::devices(devices))?;
+            print(&devices, format, |devices| tables::devices(devices))?;
         }
         Subject::Stats { all } => {
             let stats: report::Stats = client::ask(socket, &ask(What::Stats))?;
@@ -93,7 +98,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             } else {
                 tables::Extent::Nonzero
             };
-            print(&stats, json, |stats| tables::stats(stats, extent))?;
+            print(&stats, format, |stats| tables::stats(stats, extent))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -115,17 +120,25 @@ pub(crate) fn is_agreed() -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn print<T: Serialize>(
+/// For whom output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+/// Prints a report to standard output.
+pub(crate) fn print<T: Serialize>(
     report: &T,
-    json: bool,
+    format: Format,
     table: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<()> {
-    let text = if !json {
-        table(report).trim_end().to_owned()
-    } else if std::io::stdout().is_terminal() {
-        serde_json::to_string_pretty(report)?
-    } else {
-        serde_json::to_string(report)?
+    let text = match format {
+        Format::Text => table(report).trim_end().to_owned(),
+        Format::Json if std::io::stdout().is_terminal() => serde_json::to_string_pretty(report)?,
+        Format::Json => serde_json::to_string(report)?,
     };
     emit(&(text + "\n"))
 }

@@ -41,6 +41,120 @@ pub struct Sa {
     pub keys: Option<Keys>,
 }
 
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Its configuration's file.
+    pub file: String,
+    /// Times that the files were read again and applied.
+    pub reloads: u64,
+    /// What becomes of traffic that no policy speaks of: `discard` or `bypass`.
+    pub default: String,
+    /// How many policies there are.
+    pub policies: usize,
+    /// How many SAs there are.
+    pub sas: usize,
+    /// Its devices.
+    pub devices: Vec<Device>,
+    /// Packets that left towards the outside.
+    pub sent: u64,
+    /// Packets that were let in.
+    pub delivered: u64,
+    /// Packets that were dropped.
+    pub dropped: u64,
+    /// Clients of the control socket, this one among them.
+    pub clients: usize,
+}
+
+/// What happened, as `monitor` tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// There is a new SA.
+    SaAdded(Sa),
+    /// An SA is gone; its counters are its last.
+    SaRemoved(Sa),
+    /// It is time to replace an SA.
+    SoftLimit {
+        /// The SA.
+        sa: Sa,
+        /// `octets`, `packets`, `since_added` or `since_used`.
+        limit: String,
+    },
+    /// An SA has reached its end.
+    HardLimit {
+        /// The SA.
+        sa: Sa,
+        /// `octets`, `packets`, `since_added` or `since_used`.
+        limit: String,
+    },
+    /// There is a new policy.
+    PolicyAdded(Policy),
+    /// A policy is gone; its counter is its last.
+    PolicyRemoved(Policy),
+    /// Links or addresses of the host changed.
+    Network(Network),
+    /// Packets were dropped since the last look, a second or more ago.
+    Drops {
+        /// How many, by reason.
+        packets: BTreeMap<String, u64>,
+    },
+    /// Whoever monitors was too slow.
+    Lost {
+        /// How many events it was not told.
+        events: u64,
+    },
+}
+
+/// What the daemon knows of the host's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The smallest MTU of the outside's interfaces, in octets.
+    pub mtu: u16,
+    /// The host's addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What a reload changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// SAs that came, or came back different.
+    pub sas_added: usize,
+    /// SAs that went, or came back different.
+    pub sas_removed: usize,
+    /// SAs that stayed, with their numbers, windows and counters.
+    pub sas_kept: usize,
+    /// Policies that came, or came back with another action.
+    pub policies_added: usize,
+    /// Policies that went, or came back with another action.
+    pub policies_removed: usize,
+    /// Policies that stayed, with their numbers and counters.
+    pub policies_kept: usize,
+    /// SAs and policies that came over the control socket, and that files do not speak of: they
+    /// stay, and are counted above.
+    pub beside_files: usize,
+}
+
+impl Reload {
+    pub(crate) fn new(replaced: &sealway_core::Replaced, beside_files: usize) -> Reload {
+        Reload {
+            sas_added: replaced.sas_added,
+            sas_removed: replaced.sas_removed,
+            sas_kept: replaced.sas_kept,
+            policies_added: replaced.policies_added,
+            policies_removed: replaced.policies_removed,
+            policies_kept: replaced.policies_kept,
+            beside_files,
+        }
+    }
+}
+
 /// ESP in UDP (RFC 3948).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encapsulation {

@@ -5,4 +5,5 @@ mod bad_input;
 mod host;
 mod life;
 mod live;
+mod reload;
 mod traffic;

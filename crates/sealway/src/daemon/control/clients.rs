@@ -7,11 +7,19 @@ use std::os::unix::net::UnixStream;
 use sealway_io::poll::{PollFd, PollFlags};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::show::report::Event;
+
 /// The most clients at a time; more wait in the kernel's queue.
 pub(super) const MOST: usize = 32;
 
 /// The longest request, in octets: a script of a million SAs.
 const LONGEST: usize = 512 << 20;
+
+/// Octets of events that wait for a client to read them; more events are lost.
+const MOST_UNTOLD: usize = 256 << 10;
+
+/// What is kept of them to say how many were lost.
+const ROOM_FOR_LOST: usize = 64 << 10;
 
 /// Octets read at once.
 const CHUNK: usize = 64 << 10;
@@ -27,6 +35,37 @@ pub(super) struct Client {
     /// Keys may stand in it, if they were asked for.
     unsent: Zeroizing<Vec<u8>>,
     state: State,
+    monitor: Option<Monitor>,
+}
+
+/// A client that is told what happens.
+#[derive(Clone, Copy, Debug, Default)]
+struct Monitor {
+    /// Events that it was not told, being too slow.
+    lost: u64,
+}
+
+/// The answer to a request.
+pub(super) struct Answer {
+    /// Without its line's end.
+    pub(super) line: Vec<u8>,
+    pub(super) then: Then,
+}
+
+/// What a client is after its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// What it was.
+    Nothing,
+    /// One who is told what happens.
+    Monitor,
+}
+
+/// An event as it is sent, with its line's end.
+pub(super) fn line(event: &Event) -> Vec<u8> {
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 /// What is still to come.
@@ -48,6 +87,7 @@ impl Client {
             searched: 0,
             unsent: Zeroizing::default(),
             state: State::Open,
+            monitor: None,
         }
     }
 
@@ -71,7 +111,7 @@ impl Client {
     }
 
     /// Reads what came, answers whole requests, sends what can be sent.
-    pub(super) fn serve(&mut self, mut answer: impl FnMut(&[u8]) -> Vec<u8>) {
+    pub(super) fn serve(&mut self, mut answer: impl FnMut(&[u8]) -> Answer) {
         if self.unsent.is_empty() {
             self.receive();
         }
@@ -79,8 +119,12 @@ impl Client {
         while let Some(end) = self.line_end() {
             let request = &self.received[start..end];
             if !request.trim_ascii().is_empty() {
-                self.unsent.extend_from_slice(&answer(request));
+                let Answer { line, then } = answer(request);
+                self.unsent.extend_from_slice(&line);
                 self.unsent.push(b'\n');
+                if then == Then::Monitor {
+                    self.monitor.get_or_insert_default();
+                }
             }
             start = end + 1;
             self.searched = start;
@@ -88,6 +132,41 @@ impl Client {
         take_front(&mut self.received, start);
         self.searched = self.received.len();
         self.send();
+    }
+
+    /// Whether it is told what happens.
+    pub(super) fn monitors(&self) -> bool {
+        self.monitor.is_some() && !self.is_done()
+    }
+
+    /// Tells it events, if it monitors: those that wait with it have a bound, and what is lost is
+    /// counted and told once there is room.
+    pub(super) fn tell(&mut self, events: &[Vec<u8>]) {
+        let Some(monitor) = &mut self.monitor else {
+            return;
+        };
+        for event in events {
+            if monitor.lost > 0 && self.unsent.len() + ROOM_FOR_LOST <= MOST_UNTOLD {
+                let lost = Event::Lost {
+                    events: std::mem::take(&mut monitor.lost),
+                };
+                self.unsent.extend_from_slice(&line(&lost));
+            }
+            if monitor.lost > 0 || self.unsent.len() + event.len() > MOST_UNTOLD {
+                monitor.lost += 1;
+            } else {
+                self.unsent.extend_from_slice(event);
+            }
+        }
+        self.send();
+        let monitor = self.monitor.get_or_insert_default();
+        if monitor.lost > 0 && self.unsent.is_empty() {
+            let lost = Event::Lost {
+                events: std::mem::take(&mut monitor.lost),
+            };
+            self.unsent.extend_from_slice(&line(&lost));
+            self.send();
+        }
     }
 
     fn line_end(&self) -> Option<usize> {
@@ -162,8 +241,13 @@ mod tests {
         (Client::new(ours), theirs)
     }
 
-    fn echo(request: &[u8]) -> Vec<u8> {
-        [b"<", request, b">"].concat()
+    fn echo(request: &[u8]) -> Answer {
+        said([b"<", request, b">"].concat())
+    }
+
+    fn said(line: Vec<u8>) -> Answer {
+        let then = Then::Nothing;
+        Answer { line, then }
     }
 
     /// What the client has been told so far.
@@ -197,7 +281,7 @@ mod tests {
         let (mut client, mut stream) = client();
         stream.write_all(b"long\n").unwrap();
         let answer = vec![b'x'; 4 << 20];
-        client.serve(|_| answer.clone());
+        client.serve(|_| said(answer.clone()));
         // It asks again, and is not read until it has taken its answer.
         stream.write_all(b"again\n").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -209,5 +293,43 @@ mod tests {
         received += &told(&mut stream);
         let expected = String::from_utf8(answer).unwrap() + "\n<again>\n";
         assert!(received == expected, "{} octets", received.len());
+    }
+
+    #[test]
+    fn a_slow_monitor_loses_events_and_is_told_how_many() {
+        let (mut client, mut stream) = client();
+        stream.write_all(b"monitor\n").unwrap();
+        client.serve(|_| Answer {
+            line: b"monitoring".to_vec(),
+            then: Then::Monitor,
+        });
+        assert!(client.monitors());
+        let event = |n: u64| {
+            line(&Event::Lost {
+                events: 1_000_000 + n,
+            })
+        };
+        for n in 0..100_000 {
+            client.tell(&[event(n)]);
+        }
+        assert!(client.unsent.len() <= MOST_UNTOLD);
+        let mut heard = String::new();
+        while !client.unsent.is_empty() {
+            heard += &told(&mut stream);
+            client.serve(echo);
+            client.tell(&[]);
+        }
+        heard += &told(&mut stream);
+        let mut lines = heard.lines();
+        assert_eq!(lines.next(), Some("monitoring"));
+        let numbers: Vec<u64> = lines
+            .map(|line| match serde_json::from_str(line).unwrap() {
+                Event::Lost { events } => events,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let (lost, got) = numbers.split_last().unwrap();
+        assert_eq!(*lost + got.len() as u64, 100_000);
+        assert!(got.iter().zip(1_000_000..).all(|(got, sent)| *got == sent));
     }
 }

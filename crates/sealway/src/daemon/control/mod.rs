@@ -2,6 +2,8 @@
 //! It alone changes policies and SAs.
 
 mod clients;
+mod events;
+mod reload;
 mod report;
 mod socket;
 
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use sealway_core::path::LocalAddresses;
-use sealway_core::{Command, Control, Time};
+use sealway_core::{Command, Control, DefaultAction, Time};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
@@ -25,7 +27,9 @@ use super::protocol::{Effect, KeyDisplay, Reply, Request, Script, What};
 use super::worker::{self, Event, Snapshot};
 use crate::setkey::{self, Source};
 use crate::show;
-use clients::Client;
+use clients::{Answer, Client, Then};
+use events::Watch;
+pub(super) use reload::Files;
 pub(super) use socket::Socket;
 
 /// How long the worker may take to publish its counters.
@@ -47,8 +51,23 @@ pub(super) struct Daemon {
     /// What `show device` tells.
     pub(super) devices: Vec<show::report::Device>,
     pub(super) worker: WorkerHandle,
-    /// Readable once a signal says to end.
-    pub(super) signals: UnixStream,
+    pub(super) signals: Signals,
+    /// What it was started with.
+    pub(super) files: Files,
+    /// Times that the files were read again and applied.
+    pub(super) reloads: u64,
+    /// How many there are.
+    pub(super) clients: usize,
+    /// What those who monitor have not been told.
+    pub(super) news: Vec<show::report::Event>,
+}
+
+/// Streams that become readable when a signal comes.
+pub(super) struct Signals {
+    /// It says to end.
+    pub(super) end: UnixStream,
+    /// It says to read the files again.
+    pub(super) reload: UnixStream,
 }
 
 /// A running worker.
@@ -66,7 +85,8 @@ pub(super) struct WorkerHandle {
 /// What is ready.
 #[derive(Default)]
 struct Ready {
-    signal: bool,
+    end: bool,
+    reload: bool,
     worker: bool,
     network: bool,
     connection: bool,
@@ -89,11 +109,15 @@ impl Daemon {
 
     fn serve(&mut self) -> anyhow::Result<()> {
         let mut clients: Vec<Client> = Vec::new();
+        let mut watch = None;
         loop {
             let ready = self.wait(&clients)?;
             self.keep_time();
-            if ready.signal {
+            if ready.end {
                 return Ok(());
+            }
+            if ready.reload {
+                self.reload_by_signal();
             }
             if ready.worker {
                 self.hear_worker()?;
@@ -106,6 +130,7 @@ impl Daemon {
                     client.serve(|request| self.answer(request));
                 }
             }
+            self.tell(&mut clients, &mut watch);
             clients.retain(|client| !client.is_done());
             if ready.connection {
                 clients.extend(self.socket.accept().map(Client::new));
@@ -115,7 +140,8 @@ impl Daemon {
 
     fn wait(&self, clients: &[Client]) -> anyhow::Result<Ready> {
         let mut fds = vec![
-            poll::readable(self.signals.as_fd()),
+            poll::readable(self.signals.end.as_fd()),
+            poll::readable(self.signals.reload.as_fd()),
             poll::readable(self.worker.wake_control.as_fd()),
             poll::readable(self.network.as_fd()),
         ];
@@ -124,16 +150,36 @@ impl Daemon {
         if clients.len() < clients::MOST {
             fds.push(poll::readable(self.socket.as_fd()));
         }
-        let patience = self.control.has_limited_sas().then_some(TICK);
+        let is_watched = clients.iter().any(Client::monitors);
+        let patience = (is_watched || self.control.has_limited_sas()).then_some(TICK);
         poll::wait(&mut fds, patience)?;
         let is_ready = |place: usize| fds.get(place).is_some_and(poll::is_ready);
         Ok(Ready {
-            signal: is_ready(0),
-            worker: is_ready(1),
-            network: is_ready(2),
+            end: is_ready(0),
+            reload: is_ready(1),
+            worker: is_ready(2),
+            network: is_ready(3),
             connection: is_ready(fixed + clients.len()),
             clients: (fixed..fixed + clients.len()).map(is_ready).collect(),
         })
+    }
+
+    /// Tells those who monitor what happened.
+    fn tell(&mut self, clients: &mut [Client], watch: &mut Option<Watch>) {
+        self.clients = clients.len();
+        let mut monitors = clients.iter_mut().filter(|client| client.monitors());
+        let Some(first) = monitors.next() else {
+            *watch = None;
+            self.news.clear();
+            return;
+        };
+        let watch = watch.get_or_insert_with(|| Watch::new(self));
+        let mut news = std::mem::take(&mut self.news);
+        news.extend(watch.events(self));
+        let lines: Vec<Vec<u8>> = news.iter().map(clients::line).collect();
+        for client in [first].into_iter().chain(monitors) {
+            client.tell(&lines);
+        }
     }
 
     fn hear_worker(&mut self) -> anyhow::Result<()> {
@@ -164,9 +210,17 @@ impl Daemon {
     fn happened(&mut self, event: &sealway_core::Event) {
         match event {
             sealway_core::Event::SoftLimit { sa, limit } => {
+                self.news.push(show::report::Event::SoftLimit {
+                    sa: report::sa(sa, KeyDisplay::Masked),
+                    limit: limit.name().into(),
+                });
                 tracing::info!("{} has reached its soft limit of {limit}", sa.config.id);
             }
             sealway_core::Event::HardLimit { sa, limit } => {
+                self.news.push(show::report::Event::HardLimit {
+                    sa: report::sa(sa, KeyDisplay::Masked),
+                    limit: limit.name().into(),
+                });
                 tracing::warn!(
                     "{} has reached its hard limit of {limit} and ends",
                     sa.config.id
@@ -218,13 +272,44 @@ impl Daemon {
         }
     }
 
-    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
+    fn answer(&mut self, request: &[u8]) -> Answer {
+        let mut then = Then::Nothing;
         let reply = match serde_json::from_slice(request) {
             Ok(Request::Apply(script)) => self.apply(script),
             Ok(Request::Show { what, keys }) => self.show(what, keys),
+            Ok(Request::Reload {}) => self.reload(),
+            Ok(Request::Status {}) => self.status(),
+            Ok(Request::Monitor {}) => {
+                then = Then::Monitor;
+                Reply::ok("monitoring")
+            }
             Err(error) => Reply::error(format!("this is no request: {error}")),
         };
-        serde_json::to_vec(&reply).unwrap_or_default()
+        let line = serde_json::to_vec(&reply).unwrap_or_default();
+        Answer { line, then }
+    }
+
+    fn status(&self) -> Reply {
+        let tables = self.control.tables();
+        let stats = report::stats(&self.worker.counters());
+        Reply::ok(show::report::Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime: self.started.elapsed().as_secs(),
+            file: self.files.path.display().to_string(),
+            reloads: self.reloads,
+            default: match tables.default {
+                DefaultAction::Discard => "discard".into(),
+                DefaultAction::Bypass => "bypass".into(),
+            },
+            policies: tables.spd.iter().count(),
+            sas: tables.sad.iter().len(),
+            devices: self.devices.clone(),
+            sent: stats.sent,
+            delivered: stats.delivered,
+            dropped: stats.dropped,
+            clients: self.clients,
+        })
     }
 
     fn apply(&mut self, script: Script) -> Reply {

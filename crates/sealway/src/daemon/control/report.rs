@@ -20,7 +20,7 @@ pub(super) fn policies(tables: &Tables) -> Vec<report::Policy> {
     tables.spd.iter().map(|one| policy(one)).collect()
 }
 
-fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
+pub(super) fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
     let config = &sa.config;
     report::Sa {
         source: config.source,
@@ -60,7 +60,7 @@ fn hex(key: &SecretKey) -> Zeroizing<String> {
     text
 }
 
-fn policy(policy: &Policy) -> report::Policy {
+pub(super) fn policy(policy: &Policy) -> report::Policy {
     let config = &policy.config;
     let (action, templates) = match &config.action {
         Action::Protect(templates) => ("protect", templates.as_slice()),

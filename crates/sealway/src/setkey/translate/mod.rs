@@ -7,7 +7,7 @@
 mod policy;
 mod sa;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use sealway_core::sad::{self, SaId};
@@ -38,6 +38,10 @@ pub(super) struct Translation {
     pub(super) origins: Origins,
     pub(super) asked_before: Vec<Question>,
     pub(super) asked_after: Vec<Question>,
+    /// The SAs that there are when all is applied.
+    pub(super) sas: HashSet<SaId>,
+    /// The priorities of the policies that there are then.
+    pub(super) policies: HashMap<(Direction, Selector), Vec<u32>>,
     /// What its writers may want to know, and in which source.
     pub(super) warnings: Vec<(usize, Diagnostic)>,
 }
@@ -132,7 +136,14 @@ impl Translator {
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
         }
+        let priorities = |known: BTreeMap<u32, Origin>| known.into_keys().collect();
         Ok(Translation {
+            sas: self.sas.into_keys().collect(),
+            policies: self
+                .policies
+                .into_iter()
+                .map(|(same, known)| (same, priorities(known)))
+                .collect(),
             commands: self.commands,
             origins: self.origins,
             asked_before: self.asked_before,
