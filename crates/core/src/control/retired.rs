@@ -55,9 +55,9 @@ impl Retired {
         Some(print)
     }
 
-    /// Notes how far an SA came, if it ever sent.
+    /// Notes how far an SA came, if it ever sent, and lets it come no further.
     pub(super) fn remember(&mut self, sa: &Sa) {
-        let next = sa.runtime.next_sequence();
+        let next = sa.runtime.outgoing.close();
         if next == sa.config.sequence.start + 1 {
             return;
         }

@@ -142,6 +142,13 @@ impl Outgoing {
         self.next.fetch_max(next.min(self.last_end), Relaxed);
     }
 
+    /// Gives no number from now on; the one that would have been next. A worker that still holds an
+    /// older version of the tables takes none either, so whoever goes on with the same keys can
+    /// start there.
+    pub(crate) fn close(&self) -> u64 {
+        self.next.fetch_max(self.last_end, Relaxed)
+    }
+
     /// Begins to keep within what storage has reserved: up to `last`.
     pub(crate) fn confine(&self, last: u64) {
         self.set_end(last);

@@ -494,3 +494,19 @@ fn later_fragments_go_where_their_first_went() {
         assert!(matches!(send(&mut a, piece).0, Egress::Payload(_)));
     }
 }
+
+#[test]
+fn an_sa_that_was_removed_gives_no_number_that_its_successor_will_use() {
+    let config = sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel);
+    let (mut a, mut b) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], vec![config.clone()]);
+    let packet = inside(Family::V4, 9);
+    let (egress, train) = send(&mut a, &packet);
+    let _ = deliver(&mut b, arrive(egress, train.packet()));
+    a.apply(vec![Command::DeleteSa(config.id), add_sa(config)])
+        .unwrap();
+    // Still the batch that was begun under the old tables.
+    assert_eq!(refuse(&mut a, &packet), DropReason::SequenceExhausted);
+    a.begin(Time::default());
+    let (egress, train) = send(&mut a, &packet);
+    let _ = deliver(&mut b, arrive(egress, train.packet()));
+}

@@ -56,7 +56,6 @@ fn sa(spi: u32, own: Option<(u8, u8)>) -> Arc<Sa> {
         reqid: 0,
         selector,
         dont_fragment: DontFragmentRule::Copy,
-        before_nat: None,
         lifetimes: Lifetimes::default(),
     };
     Arc::new(Sa::new(Serial(spi.into()), config, None, Time::default()).unwrap())
