@@ -212,6 +212,37 @@ impl Selector {
         self.source.family
     }
 
+    /// Whether all of the other's traffic is among its own.
+    pub fn includes(&self, other: &Selector) -> bool {
+        let within = |whole: &AddressRange, part: &AddressRange| {
+            whole.family == part.family && whole.covers(part.first) && whole.covers(part.last)
+        };
+        let words = |whole: &RangeInclusive<u16>, part: &RangeInclusive<u16>| {
+            whole.start() <= part.start() && part.end() <= whole.end()
+        };
+        let upper = match (&self.upper, &other.upper) {
+            (Upper::Any, _) => true,
+            (Upper::Protocol(ours), Upper::Protocol(theirs)) => ours == theirs,
+            (Upper::Protocol(ours), Upper::Words { protocol, .. }) => ours == protocol,
+            (
+                Upper::Words {
+                    protocol: ours,
+                    first: a,
+                    second: b,
+                },
+                Upper::Words {
+                    protocol: theirs,
+                    first,
+                    second,
+                },
+            ) => ours == theirs && words(a, first) && words(b, second),
+            (Upper::Protocol(_) | Upper::Words { .. }, _) => false,
+        };
+        upper
+            && within(&self.source, &other.source)
+            && within(&self.destination, &other.destination)
+    }
+
     /// Whether it takes every packet of its addresses, fragments included.
     pub fn takes_fragments(&self) -> bool {
         !matches!(self.upper, Upper::Words { .. })
@@ -378,5 +409,60 @@ mod tests {
         assert!(!selector.takes_fragments());
         assert!(Selector::any(Family::V4).matches(&Key::new(a, b, protocol::UDP, None).unwrap()));
         assert!(!Selector::any(Family::V6).matches(&Key::new(a, b, protocol::UDP, None).unwrap()));
+    }
+
+    proptest::proptest! {
+        /// The naive twin: every flow of a small world, tried.
+        #[test]
+        fn a_selector_includes_another_if_it_takes_each_of_its_flows(
+            a in selectors(), b in selectors()
+        ) {
+            let ours = |selector: &Selector, key: &Key| selector.matches(key);
+            let all = flows().all(|key| !ours(&b, &key) || ours(&a, &key));
+            proptest::prop_assert_eq!(a.includes(&b), all);
+        }
+    }
+
+    fn host(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    fn flows() -> impl Iterator<Item = Key> {
+        let ends = (0..4u8).flat_map(|a| (0..4u8).map(move |b| (host(a), host(b))));
+        ends.flat_map(|(a, b)| {
+            let words = (0..4).flat_map(|first| (0..4).map(move |second| Some([first, second])));
+            let words = words
+                .chain([None])
+                .chain([Some([u16::MAX, 0]), Some([0, u16::MAX])]);
+            let udp = words.map(|words| (protocol::UDP, words));
+            let others = [(protocol::TCP, None), (protocol::GRE, None)];
+            udp.chain(others)
+                .filter_map(move |(number, words)| Key::new(a, b, number, words))
+                .collect::<Vec<_>>()
+        })
+    }
+
+    fn selectors() -> impl proptest::strategy::Strategy<Value = Selector> {
+        use proptest::prelude::*;
+        let bounds = || (0..4u8, 0..4u8).prop_map(|(a, b)| (a.min(b), a.max(b)));
+        let words = move || {
+            let few = bounds().prop_map(|(a, b)| u16::from(a)..=u16::from(b));
+            prop_oneof![few, Just(0..=u16::MAX)]
+        };
+        let upper = prop_oneof![
+            Just(Upper::Any),
+            Just(Upper::Protocol(protocol::UDP)),
+            Just(Upper::Protocol(protocol::TCP)),
+            (words(), words()).prop_map(|(first, second)| Upper::Words {
+                protocol: protocol::UDP,
+                first,
+                second
+            }),
+        ];
+        let range =
+            move || bounds().prop_map(|(a, b)| AddressRange::range(host(a), host(b)).unwrap());
+        (range(), range(), upper).prop_map(|(source, destination, upper)| {
+            Selector::new(source, destination, upper).unwrap()
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::daemon::config::Diagnosed;
-use crate::{ask, bench, daemon, demo, setkey, show};
+use crate::{ask, bench, check, daemon, demo, setkey, show};
 
 /// IPsec in user space: memory-safe, unprivileged, fast and explainable.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the daemon in the foreground
     Up(daemon::Arguments),
+    /// Check a configuration or a script without a daemon
+    Check(check::Arguments),
     /// Have the daemon read its files again
     Reload(ask::Arguments),
     /// Say how the daemon is
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Up(arguments) => daemon::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Reload(arguments) => ask::reload(arguments),
         Command::Status(arguments) => ask::status(arguments),
         Command::Monitor(arguments) => ask::monitor(arguments),

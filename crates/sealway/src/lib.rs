@@ -5,6 +5,7 @@
 pub mod adaptor;
 pub mod ask;
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod daemon;
 pub mod demo;

@@ -3,6 +3,7 @@
 
 mod dump;
 mod script;
+mod study;
 mod translate;
 mod watch;
 
@@ -20,6 +21,7 @@ use crate::daemon::protocol::{Effect, KeyDisplay, Request, Script};
 use crate::show;
 pub(crate) use dump::Written;
 pub use script::{Applied, Mistakes, Source, apply, examine, replace};
+pub use study::{Place, Study, study};
 pub(crate) use translate::priority_of;
 
 /// What `sealway setkey` takes: setkey's own flags, and where the daemon is.

@@ -111,7 +111,7 @@ pub fn examine(tables: &Tables, sources: &[Source]) -> Result<Mistakes, Mistakes
     Ok(translate(tables, sources)?.warnings.into())
 }
 
-fn translate(tables: &Tables, sources: &[Source]) -> Result<Translation, Mistakes> {
+pub(super) fn translate(tables: &Tables, sources: &[Source]) -> Result<Translation, Mistakes> {
     let mut translator = Translator::new(tables);
     let mut mistakes = Vec::new();
     for (source, text) in sources.iter().enumerate() {
@@ -157,6 +157,12 @@ impl Mistakes {
     /// One mistake in a source.
     pub(super) fn one(source: usize, diagnostic: Diagnostic) -> Self {
         Mistakes(vec![Mistake { source, diagnostic }])
+    }
+
+    /// Each with the number of its source.
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = (usize, Diagnostic)> {
+        let mistakes = self.0.into_iter();
+        mistakes.map(|mistake| (mistake.source, mistake.diagnostic))
     }
 
     /// How many there are.

@@ -135,6 +135,11 @@ impl Config {
 }
 
 impl Script {
+    /// Where the configuration names it.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
     fn read(&self) -> Result<Source, Box<Diagnostic>> {
         let name = self.path.display().to_string();
         match fs::read_to_string(&self.path).map(Zeroizing::new) {

@@ -51,6 +51,11 @@ pub(super) struct Translation {
 pub(super) struct Origins(Vec<(usize, Span)>);
 
 impl Origins {
+    /// Those of the commands, in their order.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, Span)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// The engine's refusal as a mistake in the text.
     pub(super) fn blame(&self, refused: &Refused) -> Mistakes {
         let (source, span) = self.0.get(refused.index).copied().unwrap_or_default();
