@@ -69,7 +69,7 @@ impl Findings {
 
     /// Notes mistakes of scripts, whose first is `first` among the sources.
     pub(super) fn add_all(&mut self, kind: &'static str, first: usize, mistakes: Mistakes) {
-        for (source, diagnostic) in mistakes.into_parts() {
+        for (source, diagnostic) in mistakes.into_diagnostics() {
             self.add(kind, first + source, diagnostic);
         }
     }

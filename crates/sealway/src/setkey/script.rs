@@ -160,7 +160,7 @@ impl Mistakes {
     }
 
     /// Each with the number of its source.
-    pub(crate) fn into_parts(self) -> impl Iterator<Item = (usize, Diagnostic)> {
+    pub(crate) fn into_diagnostics(self) -> impl Iterator<Item = (usize, Diagnostic)> {
         let mistakes = self.0.into_iter();
         mistakes.map(|mistake| (mistake.source, mistake.diagnostic))
     }
