@@ -92,6 +92,12 @@ impl Engine {
         self.datapath.input(packet)
     }
 
+    /// The verdict of a packet that waited for an SA, if one is due: to be asked when a batch has
+    /// begun and before its first packet, until there is none.
+    pub fn resume(&mut self) -> Option<Verdict> {
+        self.datapath.resume()
+    }
+
     /// The next packet that the engine made for the inside.
     pub fn poll_originated(&mut self) -> Option<Admitted> {
         self.datapath.poll_originated()

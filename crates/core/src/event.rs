@@ -1,9 +1,12 @@
 //! What the engine tells without being asked: to be fetched with `poll_event`, after each batch.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::flow::Key;
 use crate::sad::{Limit, Reached, Sa};
+use crate::spd::Policy;
 use crate::time::Time;
 
 /// Something that happened.
@@ -24,12 +27,29 @@ pub enum Event {
         /// Which of its limits.
         limit: Limit,
     },
+    /// A packet needs an SA that is not there.
+    Acquire(Acquire),
     /// Of the numbers that storage has reserved for an SA, half are used: reserve more. Told again
     /// where they run out.
     ReserveMore {
         /// The SA.
         sa: Arc<Sa>,
     },
+}
+
+/// An SA that a key manager is asked for (RFC 2367 §3.1.6).
+#[derive(Clone, Debug)]
+pub struct Acquire {
+    /// The policy whose template has no SA.
+    pub policy: Arc<Policy>,
+    /// Which of its templates: 0 is the innermost.
+    pub template: usize,
+    /// The source that the SA must have: the tunnel's or the packet's.
+    pub source: IpAddr,
+    /// The destination that the SA must have.
+    pub destination: IpAddr,
+    /// The flow that needs it, as the first packet showed it.
+    pub flow: Key,
 }
 
 /// Events that wait to be fetched: at most [`MOST`](Self::MOST). One that finds no place is told
@@ -49,7 +69,8 @@ impl Events {
         self.0.pop_front()
     }
 
-    fn tell(&mut self, event: Event) -> bool {
+    /// Whether the event found a place.
+    pub(crate) fn tell(&mut self, event: Event) -> bool {
         let has_room = self.0.len() < Events::MOST;
         if has_room {
             self.0.push_back(event);

@@ -17,6 +17,16 @@ pub enum DefaultAction {
     Bypass,
 }
 
+/// Whether somebody answers acquires.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum KeyManager {
+    /// Nobody: a packet whose SA is missing is dropped at once.
+    #[default]
+    Absent,
+    /// A key manager: it is asked for the SA, and the packet waits.
+    Attached,
+}
+
 /// One version of the policies, the SAs and what is known of the network. It does not change:
 /// whoever holds it judges every packet of a batch by the same rules.
 #[derive(Clone, Debug)]
@@ -31,6 +41,8 @@ pub struct Tables {
     pub paths: Paths,
     /// What to do without a policy.
     pub default: DefaultAction,
+    /// Who makes SAs that are missing.
+    pub key_manager: KeyManager,
 }
 
 impl Tables {
@@ -41,6 +53,7 @@ impl Tables {
             local: LocalAddresses::default(),
             paths: Paths::new(link_mtu),
             default,
+            key_manager: KeyManager::Absent,
         }
     }
 }

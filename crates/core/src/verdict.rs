@@ -166,6 +166,10 @@ drop_reasons! {
     PolicyDiscardOut = "policy_discard_out", "XfrmOutPolBlock", "polvio";
     /// The policy demands an SA that does not exist, and no key manager is attached.
     NoSaOut = "no_sa_out", "XfrmOutNoStates", "notdb";
+    /// A key manager was asked for an SA and none came in time.
+    AcquireExpired = "acquire_expired", "XfrmAcquireError", "notdb";
+    /// As many packets as may wait for SAs wait already.
+    HoldFull = "hold_full", "XfrmOutError", "crypto";
     /// The SA has used its last sequence number (RFC 4303 §3.3.3).
     SequenceExhausted = "sequence_exhausted", "XfrmOutStateSeqError", "wrap";
     /// The SA has used the sequence numbers that storage has reserved, and more are not yet.

@@ -15,7 +15,7 @@ use crate::sad::{Applied, Index, Sa};
 use crate::spd::{Action, Policy, PolicyConfig};
 use crate::tables::Tables;
 
-pub(crate) use resolve::{Unresolved, largest, resolve};
+pub(crate) use resolve::{Missing, largest, resolve};
 pub(crate) use table::{Reference, Table};
 
 /// What is done to the packets of a flow.

@@ -1,5 +1,6 @@
 //! Policy and templates to SAs.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sealway_wire::{Family, ipv4, ipv6};
@@ -10,28 +11,35 @@ use crate::spd::{Action, Level, Mode, Policy, Template};
 use crate::tables::{DefaultAction, Tables};
 use crate::xform;
 
-/// A template that demands an SA found none.
-#[derive(Debug)]
-pub(crate) struct Unresolved;
+/// A template without an SA.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Missing {
+    /// Which template of its policy, counted from 0.
+    pub(crate) template: usize,
+    /// The ends that the SA must have.
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+}
 
-/// The bundle for an outbound flow under its policy. The SAs are the newest that each template
-/// can choose.
+/// The bundle for an outbound flow under its policy, and the first template of level `use` that
+/// found no SA. The SAs are the newest that each template can choose.
+///
+/// # Errors
+/// A template that demands an SA found none.
 pub(crate) fn resolve(
     policy: Option<&Arc<Policy>>,
     key: &Key,
     tables: &Tables,
-) -> Result<Bundle, Unresolved> {
-    let mut waiting = None;
+) -> Result<(Bundle, Option<Missing>), Missing> {
+    let mut without = None;
     let treatment = match policy.map(|policy| &policy.config.action) {
         None => match tables.default {
             DefaultAction::Discard => Treatment::Discard,
             DefaultAction::Bypass => Treatment::Bypass,
         },
         Some(Action::Protect(templates)) => {
-            let (steps, complete) = choose(templates, key, tables)?;
-            if !complete {
-                waiting = Some(tables.sad.generation());
-            }
+            let steps;
+            (steps, without) = choose(templates, key, tables)?;
             Treatment::Protect(steps)
         }
         Some(action) => Treatment::of(action).unwrap_or(Treatment::Discard),
@@ -40,27 +48,27 @@ pub(crate) fn resolve(
         policy: policy.cloned(),
         treatment,
         largest: (0, u16::MAX),
-        waiting,
+        waiting: without.map(|_| tables.sad.generation()),
         paths: tables.paths.generation(),
     };
     let header = plain_header(key.family());
     let mtu = tables.paths.mtu(bundle.far_end(key.destination()));
     bundle.largest = (header as u16, largest(bundle.steps(), mtu, header));
-    Ok(bundle)
+    Ok((bundle, without))
 }
 
-/// The SAs of the templates, innermost first, and whether every template has one.
+/// The SAs of the templates, innermost first, and the first template that may go without and does.
 fn choose(
     templates: &[Template],
     key: &Key,
     tables: &Tables,
-) -> Result<(Vec<Step>, bool), Unresolved> {
+) -> Result<(Vec<Step>, Option<Missing>), Missing> {
     let mut steps = Vec::with_capacity(templates.len());
-    let mut complete = true;
+    let mut without = None;
     // Selectors of an SA speak of what it carries: of the packet as read up to the first tunnel,
     // of the tunnel's own packet behind it.
     let mut carried = *key;
-    for template in templates {
+    for (index, template) in templates.iter().enumerate() {
         let ends = match template.mode {
             Mode::Transport => (carried.source(), carried.destination()),
             Mode::Tunnel {
@@ -69,21 +77,30 @@ fn choose(
             } => (source, destination),
         };
         match tables.sad.choose(template, ends, &carried) {
-            Some((sa, index, generation)) => {
+            Some((sa, place, generation)) => {
                 let applied = template.mode.applied();
                 steps.push(Step {
                     sa: Arc::clone(sa),
                     applied,
-                    index,
+                    index: place,
                     generation,
                 });
                 carried = xform::carried_by(sa, applied, &carried);
             }
-            None if template.level == Level::Use => complete = false,
-            None => return Err(Unresolved),
+            None => {
+                let missing = Missing {
+                    template: index,
+                    source: ends.0,
+                    destination: ends.1,
+                };
+                if template.level != Level::Use {
+                    return Err(missing);
+                }
+                without = without.or(Some(missing));
+            }
         }
     }
-    Ok((steps, complete))
+    Ok((steps, without))
 }
 
 /// Octets of an IP header without options or extension headers.

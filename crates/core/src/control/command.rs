@@ -6,7 +6,7 @@ use crate::path::LocalAddresses;
 use crate::sad::{Continuation, Protocol, SaConfig, SaId};
 use crate::selector::Selector;
 use crate::spd::{Direction, PolicyConfig};
-use crate::tables::DefaultAction;
+use crate::tables::{DefaultAction, KeyManager};
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub enum Command {
     SetLocalAddresses(LocalAddresses),
     /// What to do without a policy.
     SetDefault(DefaultAction),
+    /// Whether somebody answers acquires.
+    SetKeyManager(KeyManager),
     /// How large a packet the link takes, in octets of the IP packet.
     SetLinkMtu(u16),
     /// A path takes no more than this.

@@ -2,20 +2,24 @@
 //! packet is judged by a mixture, since datapaths pin one published version for a batch.
 
 mod command;
+mod larval;
 mod replace;
 mod retired;
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use sealway_crypto::Provider;
 
 use crate::event::{Event, Events};
-use crate::sad::{Sa, SaError, SaId, Serial};
+use crate::sad::{Protocol, Sa, SaError, SaId, Serial, Spi};
 use crate::spd::PolicyError;
 use crate::tables::{DefaultAction, Shared, Tables};
 use crate::time::Time;
 
 pub use command::Command;
+use larval::Larval;
 pub use replace::Replaced;
 use retired::Retired;
 
@@ -49,6 +53,7 @@ pub struct Control {
     now: Time,
     /// SAs that do not last for ever.
     limited: Vec<Arc<Sa>>,
+    larval: Larval,
     events: Events,
 }
 
@@ -63,6 +68,7 @@ impl Control {
             provider: None,
             now: Time::default(),
             limited: Vec::new(),
+            larval: Larval::default(),
             events: Events::new(),
         }
     }
@@ -74,6 +80,7 @@ impl Control {
     /// [`HardLimit`](Event::HardLimit) was told.
     pub fn begin(&mut self, now: Time) {
         self.now = now;
+        self.larval.expire(now);
         for sa in &self.limited {
             if sa.runtime.usage.is_due(now) {
                 self.events.look_at(sa, now);
@@ -102,6 +109,31 @@ impl Control {
     /// The next event that no datapath has told.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll()
+    }
+
+    /// An SPI of `range`, searched from `start` on (a random number: peers should not foresee it),
+    /// that no SA towards `destination` has: RFC 2367's GETSPI. It is kept until an SA takes it, or
+    /// for 30 seconds. `None` if all are taken, or as many as may wait for their SAs do.
+    pub fn get_spi(
+        &mut self,
+        destination: IpAddr,
+        protocol: Protocol,
+        range: &RangeInclusive<u32>,
+        start: u32,
+    ) -> Option<Spi> {
+        let range = (*range.start()).max(Spi::LEAST)..=*range.end();
+        let larval = &self.larval;
+        let taken = |spi| larval.contains(destination, protocol, spi);
+        let tables = self.shared.tables();
+        let spi = tables
+            .sad
+            .free_spi(destination, protocol, &range, start, taken)?;
+        let id = SaId {
+            destination,
+            protocol,
+            spi,
+        };
+        self.larval.insert(id, self.now).then_some(spi)
     }
 
     /// Takes the cryptography of SAs that are added from now on from this provider, and not from
@@ -180,6 +212,7 @@ impl Control {
                 next.default = default;
                 next.spd.bump();
             }
+            Command::SetKeyManager(key_manager) => next.key_manager = key_manager,
             Command::SetLinkMtu(mtu) => next.paths.set_link(mtu),
             Command::LearnPathMtu { destination, mtu } => next.paths.learn(destination, mtu),
         }
@@ -194,6 +227,7 @@ impl Control {
             self.retired.remember(sa);
         }
         for sa in &changes.added {
+            self.larval.remove(&sa.config.id);
             self.retired.continue_in(sa);
         }
         self.limited.extend(changes.added);

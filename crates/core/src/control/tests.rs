@@ -129,24 +129,54 @@ fn no_key_is_ever_printed() {
 }
 
 #[test]
-fn flushing_removes_all_and_a_free_spi_is_one_that_nobody_has() {
+fn an_spi_that_was_given_is_nobody_elses() {
     let mut control = control();
     let sas = (0x1000..0x1010)
         .map(|spi| Command::AddSa(Box::new(config(spi))))
         .collect();
     control.apply(sas).unwrap();
     let destination = "192.0.2.2".parse().unwrap();
-    let free = |control: &Control| {
-        let protocol = crate::sad::Protocol::Esp;
-        control
-            .tables()
-            .sad
-            .free_spi(destination, protocol, 0x1000 - 256)
-            .unwrap()
+    let protocol = crate::sad::Protocol::Esp;
+    let get = |control: &mut Control| {
+        let spi = control.get_spi(destination, protocol, &(0x1000..=0x1012), 0x1008);
+        spi.map(|spi| spi.value())
     };
-    assert_eq!(free(&control).value(), 0x1010);
+    assert_eq!(get(&mut control), Some(0x1010));
+    assert_eq!(get(&mut control), Some(0x1011));
+    assert_eq!(get(&mut control), Some(0x1012));
+    assert_eq!(get(&mut control), None);
     control.apply(vec![Command::FlushSas(None)]).unwrap();
-    assert_eq!(free(&control).value(), 0x1000);
+    assert_eq!(get(&mut control), Some(0x1008));
+    assert_eq!(
+        control
+            .get_spi(destination, protocol, &(0..=0x100), 7)
+            .unwrap()
+            .value(),
+        0x100
+    );
+}
+
+#[test]
+fn an_spi_that_was_given_is_free_again_after_half_a_minute_or_with_its_sa() {
+    let mut control = control();
+    let destination = "192.0.2.2".parse().unwrap();
+    let get = |control: &mut Control| {
+        let protocol = crate::sad::Protocol::Esp;
+        let spi = control.get_spi(destination, protocol, &(0x1000..=0x1000), 0);
+        spi.map(|spi| spi.value())
+    };
+    control.begin(at(100));
+    assert_eq!(get(&mut control), Some(0x1000));
+    control.begin(at(129));
+    assert_eq!(get(&mut control), None);
+    control.begin(at(130));
+    assert_eq!(get(&mut control), Some(0x1000));
+    control
+        .apply(vec![Command::AddSa(Box::new(config(0x1000)))])
+        .unwrap();
+    assert_eq!(get(&mut control), None);
+    control.apply(vec![Command::FlushSas(None)]).unwrap();
+    assert_eq!(get(&mut control), Some(0x1000));
 }
 
 fn at(second: u64) -> Time {

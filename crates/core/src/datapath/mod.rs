@@ -6,6 +6,7 @@
 //! own: both are arguments.
 
 mod admit;
+mod hold;
 mod input;
 mod output;
 mod reassemble;
@@ -28,6 +29,7 @@ use crate::tables::{Shared, Tables};
 use crate::time::Time;
 use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
+use hold::{Acquires, Hold};
 
 pub use reassemble::Reassembly;
 pub use stats::Stats;
@@ -60,6 +62,8 @@ pub struct DatapathConfig {
     pub flows: usize,
     /// Bundles that are kept.
     pub bundles: usize,
+    /// Packets that wait for an SA, each in a buffer of the engine's pool: at most half of those.
+    pub held: usize,
     /// Way out for BYPASS traffic.
     pub clear: ClearPath,
 }
@@ -69,6 +73,7 @@ impl Default for DatapathConfig {
         DatapathConfig {
             flows: 32_768,
             bundles: 16_384,
+            held: 32,
             clear: ClearPath::Present,
         }
     }
@@ -92,6 +97,8 @@ pub struct Datapath {
     /// IPv4 identification and IPv6 fragment identification of what we make.
     next_id: u32,
     originated: VecDeque<Admitted>,
+    hold: Hold,
+    acquires: Acquires,
     events: Events,
     stats: Stats,
 }
@@ -125,6 +132,8 @@ impl Datapath {
             header_store: HeaderStore::new(),
             next_id: u32::from_ne_bytes(id),
             originated: VecDeque::new(),
+            hold: Hold::new(config.held),
+            acquires: Acquires::new(),
             events: Events::new(),
             stats: Stats::default(),
         }
@@ -137,13 +146,54 @@ impl Datapath {
         self.now = now;
         self.shared.pin(&mut self.tables);
         self.reassembly.expire(now);
+        self.hold.look_again(&self.tables, now);
     }
 
     /// Judges a packet from the protected side.
     #[inline]
     pub fn output(&mut self, mut packet: Packet<()>) -> Verdict {
         self.stats.received_inside += 1;
-        let (egress, offload) = match self.send(&mut packet.train, packet.offload) {
+        let exit = self.send(&mut packet.train, packet.offload);
+        if let Ok(output::Exit::WaitsForSa) = exit {
+            return self.hold(&packet);
+        }
+        self.leave(packet, exit)
+    }
+
+    /// The verdict of a packet that waited for an SA, if one is due: to be asked when a batch has
+    /// begun and before its first packet, until there is none, so that packets stay in order.
+    pub fn resume(&mut self) -> Option<Verdict> {
+        while let Some(mut held) = self.hold.next() {
+            self.stats.held -= 1;
+            let packet = &mut held.packet;
+            let exit = self.send(&mut packet.train, packet.offload);
+            let Ok(output::Exit::WaitsForSa) = exit else {
+                return Some(self.leave(held.packet, exit));
+            };
+            if held.has_expired(self.now) {
+                return Some(self.dropped(DropReason::AcquireExpired));
+            }
+            self.stats.held += 1;
+            self.hold.put_back(held);
+        }
+        None
+    }
+
+    #[cold]
+    fn hold(&mut self, packet: &Packet<()>) -> Verdict {
+        match self.hold.keep(packet, &self.pool, self.now) {
+            Some(()) => {
+                self.stats.held += 1;
+                Verdict::Held
+            }
+            None => self.dropped(DropReason::HoldFull),
+        }
+    }
+
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn leave(&mut self, packet: Packet<()>, exit: Result<output::Exit, DropReason>) -> Verdict {
+        let (egress, offload) = match exit {
             Ok(output::Exit::Protected(reference, sealed)) => {
                 match self.egress(reference, sealed) {
                     Some(egress) => (egress, Offload::default()),
@@ -152,6 +202,8 @@ impl Datapath {
             }
             Ok(output::Exit::Clear) => (Egress::Clear, packet.offload),
             Ok(output::Exit::Waits) => return self.consumed(),
+            // Held by the caller.
+            Ok(output::Exit::WaitsForSa) => return self.dropped(DropReason::Internal),
             Err(reason) => return self.dropped(reason),
         };
         self.stats.sent += 1;

@@ -6,6 +6,8 @@
 //! 4. per SA: take the numbers of the train, seal, choose the outer header;
 //! 5. hand over what leaves, its outermost header as data.
 
+use std::sync::Arc;
+
 use sealway_packet::{Checksum, DontFragment, Egress, Offload, SizeClass, Train};
 use sealway_wire::fragment::Split;
 use sealway_wire::{Family, Layout, checksum, protocol};
@@ -16,8 +18,8 @@ use crate::event::Events;
 use crate::flow::Key;
 use crate::path;
 use crate::sad::{NoNumber, Sa};
-use crate::spd::{Direction, Found};
-use crate::tables::{DefaultAction, Tables};
+use crate::spd::{Direction, Found, Policy};
+use crate::tables::{DefaultAction, KeyManager, Tables};
 use crate::time::Time;
 use crate::verdict::DropReason;
 use crate::xform::{self, Fields, Header, HeaderStore, SealJob};
@@ -39,6 +41,8 @@ pub(super) enum Exit {
     Clear,
     /// A fragment that waits for its datagram.
     Waits,
+    /// An SA is missing, and a key manager was asked for it.
+    WaitsForSa,
 }
 
 impl Datapath {
@@ -58,24 +62,42 @@ impl Datapath {
         if layout.is_fragment() {
             key = self.out_fragments.complete(key, layout, self.now)?;
         }
-        let reference = self.bundle_for(&key, layout)?;
-        self.apply(reference, train, offload, layout)
+        match self.bundle_for(&key, layout)? {
+            Some(reference) => self.apply(reference, train, offload, layout),
+            None => Ok(Exit::WaitsForSa),
+        }
     }
 
-    /// The flow's bundle, from the cache if it is fresh.
+    /// The flow's bundle, from the cache if it is fresh; `None` if an SA for it has still to come.
     #[inline]
-    fn bundle_for(&mut self, key: &Key, layout: &Layout) -> Result<Reference, DropReason> {
+    fn bundle_for(&mut self, key: &Key, layout: &Layout) -> Result<Option<Reference>, DropReason> {
         let generation = self.tables.spd.generation();
         if let Some(reference) = self.out_flows.find(key, generation)
             && let Some(bundle) = self.bundles.get(reference)
             && bundle.is_fresh(&self.tables)
         {
-            return Ok(reference);
+            return Ok(Some(reference));
         }
-        let bundle = decide(&self.tables, key, layout)?;
-        let reference = self.bundles.keep(bundle, &self.tables);
-        self.out_flows.fill(*key, generation, reference);
-        Ok(reference)
+        let policy = find_policy(&self.tables, key, layout)?;
+        let resolved = bundle::resolve(policy, key, &self.tables);
+        let missing = match &resolved {
+            Ok((_, without)) => *without,
+            Err(missing) => Some(*missing),
+        };
+        let attached = self.tables.key_manager == KeyManager::Attached;
+        if let (Some(missing), Some(policy), true) = (missing, policy, attached) {
+            let flow = (key, self.now);
+            self.acquires.ask(&mut self.events, policy, missing, flow);
+        }
+        match resolved {
+            Ok((bundle, _)) => {
+                let reference = self.bundles.keep(bundle, &self.tables);
+                self.out_flows.fill(*key, generation, reference);
+                Ok(Some(reference))
+            }
+            Err(_) if attached => Ok(None),
+            Err(_) => Err(DropReason::NoSaOut),
+        }
     }
 
     /// Does to the packet what its bundle says.
@@ -235,15 +257,18 @@ impl Datapath {
     }
 }
 
-/// The bundle of a flow that is not in the cache.
-fn decide(tables: &Tables, key: &Key, layout: &Layout) -> Result<Bundle, DropReason> {
-    let policy = match tables.spd.find(Direction::Out, key) {
-        Found::Policy(policy, _) => Some(policy),
-        Found::None => None,
-        Found::PortsNeeded if layout.is_first() => return Err(DropReason::FragmentTiny),
-        Found::PortsNeeded => return Err(DropReason::FragmentNoState),
-    };
-    bundle::resolve(policy, key, tables).map_err(|bundle::Unresolved| DropReason::NoSaOut)
+/// The policy of a flow that is not in the cache.
+fn find_policy<'t>(
+    tables: &'t Tables,
+    key: &Key,
+    layout: &Layout,
+) -> Result<Option<&'t Arc<Policy>>, DropReason> {
+    match tables.spd.find(Direction::Out, key) {
+        Found::Policy(policy, _) => Ok(Some(policy)),
+        Found::None => Ok(None),
+        Found::PortsNeeded if layout.is_first() => Err(DropReason::FragmentTiny),
+        Found::PortsNeeded => Err(DropReason::FragmentNoState),
+    }
 }
 
 /// The largest packet with these headers that the bundle's path takes.

@@ -31,9 +31,12 @@ impl fmt::Display for Protocol {
 pub struct Spi(u32);
 
 impl Spi {
+    /// The SPIs below this one are reserved (RFC 4303 §2.1).
+    pub(crate) const LEAST: u32 = 256;
+
     /// The SPI, unless it is one of those that the standard reserves.
     pub const fn new(value: u32) -> Result<Self, SaError> {
-        if value < 256 {
+        if value < Spi::LEAST {
             Err(SaError::SpiReserved(value))
         } else {
             Ok(Spi(value))

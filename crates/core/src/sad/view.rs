@@ -1,6 +1,7 @@
 //! What datapaths see of the SAD, and the plain tables behind it.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -235,11 +236,21 @@ impl View {
         }
     }
 
-    /// An SPI that no SA towards `destination` has, starting the search at `from`.
-    pub fn free_spi(&self, destination: IpAddr, protocol: Protocol, from: u32) -> Option<Spi> {
-        (0..=u32::MAX - 256)
-            .map(|step| 256 + (from.wrapping_add(step)) % (u32::MAX - 255))
-            .find(|spi| self.by_spi(*spi, destination, protocol).is_none())
+    /// An SPI of `range` that no SA towards `destination` has and `taken` does not name, from
+    /// `start` on and round.
+    pub(crate) fn free_spi(
+        &self,
+        destination: IpAddr,
+        protocol: Protocol,
+        range: &RangeInclusive<u32>,
+        start: u32,
+        taken: impl Fn(u32) -> bool,
+    ) -> Option<Spi> {
+        let (first, last) = (*range.start(), *range.end());
+        let start = start.clamp(first, last.max(first));
+        (start..=last)
+            .chain(first..start)
+            .find(|spi| self.by_spi(*spi, destination, protocol).is_none() && !taken(*spi))
             .and_then(|spi| Spi::new(spi).ok())
     }
 }

@@ -28,6 +28,7 @@ fn told(engine: &mut Engine) -> Vec<String> {
         Event::SoftLimit { limit, .. } => format!("soft {}", limit.name()),
         Event::HardLimit { limit, .. } => format!("hard {}", limit.name()),
         Event::ReserveMore { .. } => "more".into(),
+        Event::Acquire(_) => "acquire".into(),
     };
     std::iter::from_fn(|| engine.poll_event())
         .map(name)

@@ -1,6 +1,7 @@
 //! Both roads, one engine's output given to the other's input.
 #![allow(clippy::unwrap_used)]
 
+mod acquire;
 mod admission;
 mod harness;
 mod inbound;
