@@ -71,6 +71,8 @@ impl Tables {
             Command::FlushPolicies => self.spd.list.clear(),
             Command::SetLocalAddresses(local) => self.local = local,
             Command::SetDefault(default) => self.default = default,
+            // Packets do not wait here: whoever compares has no key manager.
+            Command::SetKeyManager(_) => {}
             Command::SetLinkMtu(mtu) => {
                 self.link_mtu = mtu;
                 self.learned.clear();

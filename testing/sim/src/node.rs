@@ -203,7 +203,7 @@ fn limits(engine: &mut Engine) -> Vec<ToldLimit> {
         let (sa, is_hard, limit) = match event {
             Event::SoftLimit { sa, limit } => (sa, false, limit),
             Event::HardLimit { sa, limit } => (sa, true, limit),
-            Event::ReserveMore { .. } => return None,
+            Event::ReserveMore { .. } | Event::Acquire(_) => return None,
         };
         Some(ToldLimit {
             id: sa.config.id,

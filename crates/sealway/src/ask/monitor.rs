@@ -35,6 +35,10 @@ fn text(event: &Event) -> String {
         ),
         Event::SoftLimit { sa, limit } => format!("SA to be replaced ({limit}): {}", of_sa(sa)),
         Event::HardLimit { sa, limit } => format!("SA has ended ({limit}): {}", of_sa(sa)),
+        Event::Acquire(acquire) => format!(
+            "SA wanted: {} {} {} {}, by policy {}",
+            acquire.source, acquire.destination, acquire.protocol, acquire.mode, acquire.policy
+        ),
         Event::PolicyAdded(policy) => format!("policy added: {}", of_policy(policy)),
         Event::PolicyRemoved(policy) => format!(
             "policy removed: {}, after {} packets",

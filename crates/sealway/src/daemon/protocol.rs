@@ -1,5 +1,7 @@
 //! What is said over the control socket: one JSON object a line. `docs/control.md` is its manual.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -23,6 +25,32 @@ pub enum Request {
     Status {},
     /// Tell from now on what happens, an object a line.
     Monitor {},
+    /// The same, and this client answers acquires: packets wait for the SAs that it makes.
+    Register {},
+    /// Give out an SPI that no SA has.
+    Getspi(Getspi),
+}
+
+/// What SPI is wanted.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Getspi {
+    /// Where the SA will end: an address of this host, for one that it receives by.
+    pub destination: IpAddr,
+    /// The lowest that will do.
+    #[serde(default = "lowest_spi")]
+    pub min: u32,
+    /// The highest that will do.
+    #[serde(default = "highest_spi")]
+    pub max: u32,
+}
+
+const fn lowest_spi() -> u32 {
+    0x1_0000
+}
+
+const fn highest_spi() -> u32 {
+    u32::MAX
 }
 
 /// A script in setkey's language.

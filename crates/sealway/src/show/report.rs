@@ -94,6 +94,8 @@ pub enum Event {
         /// `octets`, `packets`, `since_added` or `since_used`.
         limit: String,
     },
+    /// A packet needs an SA that is not there.
+    Acquire(Acquire),
     /// There is a new policy.
     PolicyAdded(Policy),
     /// A policy is gone; its counter is its last.
@@ -110,6 +112,40 @@ pub enum Event {
         /// How many events it was not told.
         events: u64,
     },
+}
+
+/// An SA that whoever is registered as key manager is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acquire {
+    /// The policy's number.
+    pub policy: u32,
+    /// Which of its templates: 0 is the innermost.
+    pub template: usize,
+    /// The source that the SA must have.
+    pub source: IpAddr,
+    /// The destination that it must have.
+    pub destination: IpAddr,
+    /// `esp`.
+    pub protocol: String,
+    /// `tunnel` or `transport`.
+    pub mode: String,
+    /// The request identifier that it must have; null: any.
+    pub reqid: Option<u32>,
+    /// The flow that needs it.
+    pub flow: Flow,
+}
+
+/// A flow, as its first packet showed it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// The protocol's number.
+    pub protocol: u8,
+    /// Source and destination port, or ICMP type and code; null where there are none.
+    pub ports: Option<[u16; 2]>,
 }
 
 /// What the daemon knows of the host's network.

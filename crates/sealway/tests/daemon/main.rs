@@ -1,6 +1,7 @@
 //! `sealway up` between network namespaces, and what `setkey` and `show` do to it. Needs root.
 #![allow(clippy::unwrap_used)]
 
+mod acquire;
 mod bad_input;
 mod host;
 mod life;

@@ -52,6 +52,7 @@ fn sa(spi: u32, own: Option<(u8, u8)>) -> Arc<Sa> {
         suite,
         sequence: SequenceRules::default(),
         encapsulation: None,
+        before_nat: None,
         reqid: 0,
         selector,
         dont_fragment: DontFragmentRule::Copy,

@@ -36,6 +36,7 @@ pub(super) struct Client {
     unsent: Zeroizing<Vec<u8>>,
     state: State,
     monitor: Option<Monitor>,
+    is_key_manager: bool,
 }
 
 /// A client that is told what happens.
@@ -59,6 +60,8 @@ pub(super) enum Then {
     Nothing,
     /// One who is told what happens.
     Monitor,
+    /// One who is told, and answers acquires.
+    Register,
 }
 
 /// An event as it is sent, with its line's end.
@@ -88,6 +91,7 @@ impl Client {
             unsent: Zeroizing::default(),
             state: State::Open,
             monitor: None,
+            is_key_manager: false,
         }
     }
 
@@ -122,9 +126,10 @@ impl Client {
                 let Answer { line, then } = answer(request);
                 self.unsent.extend_from_slice(&line);
                 self.unsent.push(b'\n');
-                if then == Then::Monitor {
+                if then != Then::Nothing {
                     self.monitor.get_or_insert_default();
                 }
+                self.is_key_manager |= then == Then::Register;
             }
             start = end + 1;
             self.searched = start;
@@ -137,6 +142,11 @@ impl Client {
     /// Whether it is told what happens.
     pub(super) fn monitors(&self) -> bool {
         self.monitor.is_some() && !self.is_done()
+    }
+
+    /// Whether it answers acquires.
+    pub(super) fn is_key_manager(&self) -> bool {
+        self.is_key_manager && !self.is_done()
     }
 
     /// Tells it events, if it monitors: those that wait with it have a bound, and what is lost is

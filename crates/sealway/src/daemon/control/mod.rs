@@ -17,13 +17,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use sealway_core::path::LocalAddresses;
-use sealway_core::{Command, Control, DefaultAction, Time};
+use sealway_core::sad::Protocol;
+use sealway_core::{Command, Control, DefaultAction, KeyManager, Time};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
 
 use super::network::{Network, Picture};
-use super::protocol::{Effect, KeyDisplay, Reply, Request, Script, What};
+use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
 use super::worker::{self, Event, Snapshot};
 use crate::setkey::{self, Source};
 use crate::show;
@@ -132,6 +133,7 @@ impl Daemon {
             }
             self.tell(&mut clients, &mut watch);
             clients.retain(|client| !client.is_done());
+            self.attend(clients.iter().any(Client::is_key_manager));
             if ready.connection {
                 clients.extend(self.socket.accept().map(Client::new));
             }
@@ -162,6 +164,18 @@ impl Daemon {
             connection: is_ready(fixed + clients.len()),
             clients: (fixed..fixed + clients.len()).map(is_ready).collect(),
         })
+    }
+
+    /// Lets packets wait for their SAs as long as somebody answers acquires.
+    fn attend(&mut self, is_answered: bool) {
+        let key_manager = match is_answered {
+            true => KeyManager::Attached,
+            false => KeyManager::Absent,
+        };
+        if key_manager != self.control.tables().key_manager {
+            self.change(Command::SetKeyManager(key_manager));
+            self.worker.wake.wake();
+        }
     }
 
     /// Tells those who monitor what happened.
@@ -227,6 +241,10 @@ impl Daemon {
                 );
                 self.control.begin(self.now());
             }
+            sealway_core::Event::Acquire(acquire) => {
+                let told = report::acquire(acquire);
+                self.news.extend(told.map(show::report::Event::Acquire));
+            }
             sealway_core::Event::ReserveMore { .. } => {}
         }
     }
@@ -283,10 +301,36 @@ impl Daemon {
                 then = Then::Monitor;
                 Reply::ok("monitoring")
             }
+            Ok(Request::Register {}) => {
+                then = Then::Register;
+                Reply::ok("registered")
+            }
+            Ok(Request::Getspi(wanted)) => self.get_spi(&wanted),
             Err(error) => Reply::error(format!("this is no request: {error}")),
         };
         let line = serde_json::to_vec(&reply).unwrap_or_default();
         Answer { line, then }
+    }
+
+    fn get_spi(&mut self, wanted: &Getspi) -> Reply {
+        let mut start = [0; 4];
+        if let Err(error) = getrandom::fill(&mut start) {
+            return Reply::error(format!("the kernel gives no random octets: {error}"));
+        }
+        let range = wanted.min..=wanted.max;
+        if range.is_empty() {
+            return Reply::error("min is above max: no SPI is between them");
+        }
+        let width = u64::from(wanted.max - wanted.min) + 1;
+        let start = wanted.min + (u64::from(u32::from_ne_bytes(start)) % width) as u32;
+        let destination = wanted.destination;
+        match (self.control).get_spi(destination, Protocol::Esp, &range, start) {
+            Some(spi) => Reply::ok(spi.value()),
+            None => Reply::error(format!(
+                "no SPI from {:#x} to {:#x} is free for {destination}",
+                wanted.min, wanted.max
+            )),
+        }
     }
 
     fn status(&self) -> Reply {
@@ -328,6 +372,10 @@ impl Daemon {
             Effect::Check => setkey::examine(&self.control.tables(), &sources)
                 .map(|warnings| (String::new(), warnings)),
         };
+        if self.control.tables().key_manager == KeyManager::Attached {
+            // Packets may wait for what was added.
+            self.worker.wake.wake();
+        }
         match outcome {
             Ok((output, warnings)) => Reply::Ok {
                 result: output.into(),

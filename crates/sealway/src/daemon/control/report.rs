@@ -2,8 +2,8 @@
 
 use sealway_core::sad::Sa;
 use sealway_core::selector::{Selector, Upper};
-use sealway_core::spd::{Action, Policy};
-use sealway_core::{DropReason, Tables};
+use sealway_core::spd::{Action, Mode, Policy};
+use sealway_core::{Acquire, DropReason, Tables};
 use sealway_crypto::{SecretKey, Sequence};
 use zeroize::Zeroizing;
 
@@ -76,6 +76,33 @@ pub(super) fn policy(policy: &Policy) -> report::Policy {
         templates: templates.iter().map(ToString::to_string).collect(),
         packets: policy.packets(),
     }
+}
+
+/// `None` for a template that its policy has not.
+pub(super) fn acquire(acquire: &Acquire) -> Option<report::Acquire> {
+    let Action::Protect(templates) = &acquire.policy.config.action else {
+        return None;
+    };
+    let template = templates.get(acquire.template)?;
+    let flow = &acquire.flow;
+    Some(report::Acquire {
+        policy: acquire.policy.id.0,
+        template: acquire.template,
+        source: acquire.source,
+        destination: acquire.destination,
+        protocol: template.protocol.to_string(),
+        mode: match template.mode {
+            Mode::Transport => "transport".into(),
+            Mode::Tunnel { .. } => "tunnel".into(),
+        },
+        reqid: template.reqid,
+        flow: report::Flow {
+            source: flow.source(),
+            destination: flow.destination(),
+            protocol: flow.protocol(),
+            ports: flow.words(),
+        },
+    })
 }
 
 fn selector(selector: &Selector) -> report::Selector {

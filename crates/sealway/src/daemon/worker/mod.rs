@@ -143,6 +143,9 @@ pub(super) fn run(
             break;
         }
         worker.datapath.begin(Time::since_start(worker.now));
+        while let Some(verdict) = worker.datapath.resume() {
+            worker.carry_out(verdict);
+        }
         let ready = readable
             .iter()
             .zip(&sources)
