@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::daemon::config::Diagnosed;
-use crate::{ask, bench, check, daemon, demo, setkey, show};
+use crate::{ask, bench, check, daemon, demo, setkey, show, xfrm};
 
 /// IPsec in user space: memory-safe, unprivileged, fast and explainable.
 #[derive(Debug, Parser)]
@@ -39,6 +39,8 @@ enum Command {
     Monitor(ask::Arguments),
     /// Change policies and SAs in setkey's language
     Setkey(setkey::Arguments),
+    /// Change policies and SAs in the words of `ip xfrm`
+    Xfrm(xfrm::Arguments),
     /// Show policies, SAs, devices and counters
     Show(show::Arguments),
     /// Measure this machine
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => ask::status(arguments),
         Command::Monitor(arguments) => ask::monitor(arguments),
         Command::Setkey(arguments) => setkey::run(arguments),
+        Command::Xfrm(arguments) => xfrm::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
     };

@@ -11,3 +11,4 @@ pub mod daemon;
 pub mod demo;
 pub mod setkey;
 pub mod show;
+pub mod xfrm;

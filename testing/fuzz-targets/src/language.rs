@@ -1,4 +1,4 @@
-//! What people write: setkey's language and the configuration file.
+//! What people write: setkey's language, lines of `ip xfrm`, and the configuration file.
 
 use std::path::Path;
 
@@ -34,4 +34,9 @@ pub(crate) fn toml(octets: &[u8]) {
     if let Err(mistake) = Config::parse(&text, Path::new("/etc/sealway")) {
         let _ = mistake.render("fuzz.toml", &text, Colour::Never);
     }
+}
+
+/// Reads lines of `ip xfrm`; mistakes can be shown.
+pub(crate) fn xfrm(octets: &[u8]) {
+    sealway::xfrm::feed(&String::from_utf8_lossy(octets));
 }

@@ -15,12 +15,13 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("layout", wire::layout),
     ("fragment", wire::fragment),
     ("icmp", icmp::icmp),
     ("setkey", language::setkey),
     ("toml", language::toml),
+    ("xfrm", language::xfrm),
     ("inbound", road::inbound),
     ("outbound", road::outbound),
     ("oracle", beside::oracle),

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 pub enum Request {
     /// Apply a script in setkey's language.
     Apply(Script),
+    /// Apply lines of `ip xfrm`.
+    Xfrm(Script),
     /// Say how things stand.
     Show {
         /// About what.
@@ -53,7 +55,7 @@ const fn highest_spi() -> u32 {
     u32::MAX
 }
 
-/// A script in setkey's language.
+/// A script.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {

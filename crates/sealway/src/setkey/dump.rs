@@ -11,6 +11,7 @@ use sealway_setkey::Keys;
 use sealway_wire::protocol;
 
 use super::translate::{Question, priority_of};
+use crate::xfrm;
 
 /// What a question of a script prints.
 pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys) -> String {
@@ -21,6 +22,34 @@ pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys) -> String
             .map_or_else(String::new, |sa| self::sa(sa, keys)),
         Question::Sas(which) => sas(tables, *which, keys),
         Question::Policies => policies(tables),
+        Question::XfrmStates(which) => tables
+            .sad
+            .iter()
+            .filter(|sa| which.is_none_or(|id| sa.config.id == id))
+            .map(|sa| xfrm::dump_sa(sa, keys))
+            .collect(),
+        Question::XfrmPolicies(which) => tables
+            .spd
+            .iter()
+            .filter(|policy| {
+                let config = &policy.config;
+                which.as_ref().is_none_or(|(direction, selector)| {
+                    config.direction == *direction && config.selector == *selector
+                })
+            })
+            .map(|policy| xfrm::dump_policy(policy))
+            .collect(),
+        Question::XfrmStateCount => format!("\t SAD count {}\n", tables.sad.iter().len()),
+        Question::XfrmPolicyCount => {
+            let count = |wanted| {
+                let policies = tables.spd.iter();
+                policies
+                    .filter(|policy| policy.config.direction == wanted)
+                    .count()
+            };
+            let [ours, out, fwd] = [Direction::In, Direction::Out, Direction::Fwd].map(count);
+            format!("\t SPD IN  {ours} OUT {out} FWD {fwd}\n")
+        }
     }
 }
 

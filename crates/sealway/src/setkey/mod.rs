@@ -21,6 +21,7 @@ use crate::daemon::protocol::{Effect, KeyDisplay, Request, Script};
 use crate::show;
 pub(crate) use dump::Written;
 pub use script::{Applied, Mistakes, Source, apply, examine, replace};
+pub(crate) use script::{Language, apply_in, examine_in};
 pub use study::{Place, Study, study};
 pub(crate) use translate::priority_of;
 

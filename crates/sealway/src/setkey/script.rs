@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::dump;
 use super::translate::{Question, Translation, Translator};
 use crate::daemon::protocol;
+use crate::xfrm;
 
 /// A text in setkey's language and where it came from.
 #[derive(Clone)]
@@ -54,8 +55,21 @@ pub struct Applied {
 /// # Errors
 /// Every mistake that was found. Nothing was applied.
 pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<Applied, Mistakes> {
+    apply_in(Language::Setkey, control, sources, keys)
+}
+
+/// The same in any language.
+///
+/// # Errors
+/// Every mistake that was found. Nothing was applied.
+pub(crate) fn apply_in(
+    language: Language,
+    control: &mut Control,
+    sources: &[Source],
+    keys: Keys,
+) -> Result<Applied, Mistakes> {
     let tables = control.tables();
-    let translation = translate(&tables, sources)?;
+    let translation = translate(&tables, sources, language)?;
     let mut output = answers(&translation.asked_before, &tables, keys);
     let origins = translation.origins;
     if !translation.commands.is_empty() {
@@ -79,7 +93,7 @@ pub fn replace(
     beside: Vec<Command>,
 ) -> Result<(Replaced, Mistakes), Mistakes> {
     let nothing = Control::new(DefaultAction::default(), 1500).tables();
-    let mut translation = translate(&nothing, sources)?;
+    let mut translation = translate(&nothing, sources, Language::Setkey)?;
     let is_there = |command: &Command| match command {
         Command::AddSa(config) => translation.sas.contains(&config.id),
         Command::AddPolicy(config) => {
@@ -108,20 +122,68 @@ pub fn replace(
 /// # Errors
 /// Every mistake that can be found without trying.
 pub fn examine(tables: &Tables, sources: &[Source]) -> Result<Mistakes, Mistakes> {
-    Ok(translate(tables, sources)?.warnings.into())
+    examine_in(Language::Setkey, tables, sources)
 }
 
-pub(super) fn translate(tables: &Tables, sources: &[Source]) -> Result<Translation, Mistakes> {
+/// The same in any language.
+///
+/// # Errors
+/// Every mistake that can be found without trying.
+pub(crate) fn examine_in(
+    language: Language,
+    tables: &Tables,
+    sources: &[Source],
+) -> Result<Mistakes, Mistakes> {
+    Ok(translate(tables, sources, language)?.warnings.into())
+}
+
+/// What texts are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// setkey's.
+    Setkey,
+    /// That of `ip xfrm`.
+    Xfrm,
+}
+
+impl Language {
+    /// The texts as mistakes may be shown in them. Those of setkey's language are masked where they
+    /// are shown.
+    pub(crate) fn shown<const N: usize>(self, sources: [Source; N]) -> [Source; N] {
+        match self {
+            Language::Setkey => sources,
+            Language::Xfrm => sources.map(|source| Source {
+                text: Zeroizing::new(xfrm::masked(&source.text)),
+                ..source
+            }),
+        }
+    }
+
+    fn read(
+        self,
+        source: usize,
+        text: &str,
+        translator: &mut Translator,
+    ) -> Result<(), Vec<Diagnostic>> {
+        match self {
+            Language::Setkey => translator.take(source, &parse(text)?),
+            Language::Xfrm => translator.take_xfrm(source, &xfrm::parse(text)?),
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn translate(
+    tables: &Tables,
+    sources: &[Source],
+    language: Language,
+) -> Result<Translation, Mistakes> {
     let mut translator = Translator::new(tables);
     let mut mistakes = Vec::new();
     for (source, text) in sources.iter().enumerate() {
-        match parse(&text.text) {
-            Ok(script) => translator.take(source, &script),
-            Err(diagnostics) => mistakes.extend(
-                diagnostics
-                    .into_iter()
-                    .map(|diagnostic| Mistake { source, diagnostic }),
-            ),
+        if let Err(found) = language.read(source, &text.text, &mut translator) {
+            let found = found.into_iter();
+            mistakes.extend(found.map(|diagnostic| Mistake { source, diagnostic }));
         }
     }
     let known = mistakes.len();

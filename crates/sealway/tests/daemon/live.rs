@@ -73,6 +73,36 @@ fn setkey_speaks_as_setkey_does() {
 }
 
 #[test]
+fn a_script_of_ip_xfrm_works() {
+    let (left, _right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), "");
+    let words = "xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x10001 mode tunnel aead rfc4106(gcm(aes)) 0x000102030405060708090a0b0c0d0e0f10111213 128";
+    let command = |words: &str, socket: &std::path::Path| {
+        let mut words: Vec<&str> = words.split(' ').collect();
+        words.splice(1..1, ["--control", socket.to_str().unwrap()]);
+        crate::host::sealway().args(&words).output().unwrap()
+    };
+    assert_eq!(done(&command(words, &a.control)), "");
+    let batch = left.write(
+        "site.xfrm",
+        "xfrm policy add src 10.1.0.0/24 dst 10.2.0.0/24 dir out tmpl src 192.0.2.1 dst 192.0.2.2 proto esp mode tunnel\nxfrm policy list\n",
+    );
+    let listed = done(&command(
+        &format!("xfrm -batch {}", batch.display()),
+        &a.control,
+    ));
+    assert!(
+        listed.starts_with("src 10.1.0.0/24 dst 10.2.0.0/24\n\tdir out priority 0\n"),
+        "{listed}"
+    );
+    let output = command("xfrm state add mode beet", &a.control);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("command:1:16"), "{said}");
+    assert_eq!(a.show("sa").as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn show_prints_tables_and_json() {
     let (left, _right) = hosts();
     let script = SAS.replace("esp 0x10001", "esp-udp 0x10001 -u 7 -window 64");

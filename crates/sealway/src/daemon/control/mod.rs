@@ -26,7 +26,7 @@ use sealway_setkey::{Colour, Keys};
 use super::network::{Network, Picture};
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
 use super::worker::{self, Event, Snapshot};
-use crate::setkey::{self, Source};
+use crate::setkey::{self, Language, Source};
 use crate::show;
 use clients::{Answer, Client, Then};
 use events::Watch;
@@ -293,7 +293,8 @@ impl Daemon {
     fn answer(&mut self, request: &[u8]) -> Answer {
         let mut then = Then::Nothing;
         let reply = match serde_json::from_slice(request) {
-            Ok(Request::Apply(script)) => self.apply(script),
+            Ok(Request::Apply(script)) => self.apply(script, Language::Setkey),
+            Ok(Request::Xfrm(script)) => self.apply(script, Language::Xfrm),
             Ok(Request::Show { what, keys }) => self.show(what, keys),
             Ok(Request::Reload {}) => self.reload(),
             Ok(Request::Status {}) => self.status(),
@@ -356,7 +357,7 @@ impl Daemon {
         })
     }
 
-    fn apply(&mut self, script: Script) -> Reply {
+    fn apply(&mut self, script: Script, language: Language) -> Reply {
         let keys = match script.keys {
             KeyDisplay::Masked => Keys::Masked,
             KeyDisplay::Shown => Keys::Shown,
@@ -367,15 +368,16 @@ impl Daemon {
         };
         let sources = [source];
         let outcome = match script.effect {
-            Effect::Apply => setkey::apply(&mut self.control, &sources, keys)
+            Effect::Apply => setkey::apply_in(language, &mut self.control, &sources, keys)
                 .map(|applied| (applied.output, applied.warnings)),
-            Effect::Check => setkey::examine(&self.control.tables(), &sources)
+            Effect::Check => setkey::examine_in(language, &self.control.tables(), &sources)
                 .map(|warnings| (String::new(), warnings)),
         };
         if self.control.tables().key_manager == KeyManager::Attached {
             // Packets may wait for what was added.
             self.worker.wake.wake();
         }
+        let sources = language.shown(sources);
         match outcome {
             Ok((output, warnings)) => Reply::Ok {
                 result: output.into(),

@@ -6,6 +6,7 @@
 
 mod policy;
 mod sa;
+mod xfrm;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ use super::script::Mistakes;
 pub(crate) use policy::priority_of;
 
 /// Something that a script wants to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// `get`.
     Sa(SaId),
@@ -29,6 +30,14 @@ pub(super) enum Question {
     Sas(Option<sad::Protocol>),
     /// `spddump`.
     Policies,
+    /// `ip xfrm state get`, or `list`.
+    XfrmStates(Option<SaId>),
+    /// `ip xfrm policy get`, or `list`.
+    XfrmPolicies(Option<(Direction, Selector)>),
+    /// `ip xfrm state count`.
+    XfrmStateCount,
+    /// `ip xfrm policy count`.
+    XfrmPolicyCount,
 }
 
 /// What became of a transaction's texts.
@@ -207,15 +216,19 @@ impl Translator {
     // ---- SAs
 
     fn add(&mut self, span: Span, add: &tree::Add) -> Translated<()> {
-        let config = sa::config(add)?;
+        self.add_sa(span, add.spi.span, sa::config(add)?)
+    }
+
+    /// The SA, whose SPI stands at `spi`.
+    fn add_sa(&mut self, span: Span, spi: Span, config: sad::SaConfig) -> Translated<()> {
         let id = config.id;
         if let Some(known) = self.sas.get(&id) {
             let error = sad::SaError::Exists(id);
-            return Err(self.twice(add.spi.span, error.to_string(), known.origin));
+            return Err(self.twice(spi, error.to_string(), known.origin));
         }
         let known = KnownSa {
             source: config.source,
-            origin: Origin::Script(self.source, add.spi.span),
+            origin: Origin::Script(self.source, spi),
         };
         self.sas.insert(id, known);
         self.change(span, Command::AddSa(Box::new(config)));
