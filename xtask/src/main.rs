@@ -5,6 +5,7 @@ mod demo;
 mod instructions;
 mod interop;
 mod layers;
+mod package;
 mod sizes;
 mod source;
 mod steps;
@@ -40,6 +41,8 @@ enum Command {
     Layers,
     /// At most 600 lines a file, tests apart
     Sizes,
+    /// A package for Debian and its kin
+    Package,
     /// Instructions of the engine's road beside the bare cipher's, counted by callgrind
     Instructions,
 }
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Interop(Interop::Tshark) => interop::tshark(),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
+        Command::Package => package::run(),
         Command::Instructions => instructions::run(),
     };
     match result {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::tools::{self, Missing};
-use crate::{demo, instructions, interop, layers, sizes, workspace};
+use crate::{demo, instructions, interop, layers, package, sizes, workspace};
 
 /// One thing that is tested.
 struct Step {
@@ -23,7 +23,7 @@ enum Privilege {
     Root,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "format",
         privilege: Privilege::None,
@@ -63,6 +63,11 @@ const STEPS: [Step; 14] = [
         name: "release build",
         privilege: Privilege::None,
         run: || demo::binary().map(drop),
+    },
+    Step {
+        name: "package",
+        privilege: Privilege::None,
+        run: package::run,
     },
     Step {
         name: "instructions",

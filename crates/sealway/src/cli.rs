@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::daemon::config::Diagnosed;
-use crate::{ask, bench, check, daemon, demo, setkey, show, xfrm};
+use crate::{ask, bench, check, daemon, demo, manual, setkey, show, xfrm};
 
 /// IPsec in user space: memory-safe, unprivileged, fast and explainable.
 #[derive(Debug, Parser)]
@@ -45,6 +45,11 @@ enum Command {
     Show(show::Arguments),
     /// Measure this machine
     Bench(bench::Arguments),
+    /// Print what a shell needs to complete these commands
+    Completions(manual::Shell),
+    /// Write the manual pages, one a command
+    #[command(hide = true)]
+    Manual(manual::Directory),
 }
 
 /// Runs the command that the arguments ask for. Called by the name `setkey`, it is setkey.
@@ -73,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Xfrm(arguments) => xfrm::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Completions(shell) => manual::completions(&mut Cli::command(), &shell),
+        Command::Manual(directory) => manual::write(Cli::command(), &directory),
     };
     match outcome {
         Ok(code) => code,

@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod daemon;
 pub mod demo;
+mod manual;
 pub mod setkey;
 pub mod show;
 pub mod xfrm;

@@ -23,6 +23,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
 use sealway_core::path::LocalAddresses;
 use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
 use sealway_io::readiness::Wake;
@@ -74,8 +75,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "sealway: ready: {}",
         summary(&config, &daemon)
     );
-    daemon.run()?;
-    Ok(ExitCode::SUCCESS)
+    tell_service_manager(NotifyState::Ready);
+    let outcome = daemon.run();
+    tell_service_manager(NotifyState::Stopping);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Tells systemd, if it started this daemon and wants to know (sd_notify(3)).
+fn tell_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager cannot be told: {error}");
+    }
 }
 
 /// Opens the devices and starts the worker.
