@@ -7,4 +7,5 @@ mod host;
 mod life;
 mod live;
 mod reload;
+mod robustness;
 mod traffic;
