@@ -1,6 +1,7 @@
 //! A whole new configuration, applied as a difference: what is the same goes on as it is.
 
 use super::{Changes, Command, Control, Refused};
+use crate::sad::Sa;
 use crate::tables::Tables;
 
 /// What a replacement changed.
@@ -26,7 +27,8 @@ impl Control {
     /// there no later than the policies that need it, and goes no earlier.
     ///
     /// An SA that is the same keeps its sequence number, replay window and counters; a policy that
-    /// is the same keeps its number and counter.
+    /// is the same keeps its number and counter. An SA that changed, but for its keys, accepts
+    /// nothing that it has accepted before.
     ///
     /// # Errors
     /// The first command that cannot be.
@@ -50,9 +52,27 @@ impl Control {
         let is_new = |sa: &&_| !running.sad.has(sa);
         let added = next.sad.iter().filter(is_new).cloned().collect();
         let changes = Changes { added, removed };
+        changes.added.iter().for_each(|sa| go_on(&running, sa));
         let replaced = told(&running, &next, &changes);
         self.commit(next, changes);
         Ok(replaced)
+    }
+}
+
+/// Of an SA that was there already, with the same keys, every number up to the highest accepted
+/// counts as used.
+fn go_on(running: &Tables, sa: &Sa) {
+    let Some(old) = running.sad.find(&sa.config.id) else {
+        return;
+    };
+    let (ours, theirs) = (&sa.config, &old.config);
+    let same_keys = ours.suite == theirs.suite
+        && ours.sequence.form == theirs.sequence.form
+        && ours.encryption_key == theirs.encryption_key
+        && ours.authentication_key == theirs.authentication_key;
+    if let (true, Some(window), Some(before)) = (same_keys, &sa.runtime.replay, &old.runtime.replay)
+    {
+        window.confine(before.top().max(window.top()), window.limit());
     }
 }
 

@@ -73,6 +73,27 @@ fn setkey_speaks_as_setkey_does() {
 }
 
 #[test]
+fn setkeys_flags_do_what_setkey_does() {
+    let (left, _right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), SAS);
+    let file = left.write("more.setkey", "delete ::1 ::2 esp 256;\nflush;\n");
+    let file = file.to_str().unwrap();
+    let output = a.run(&["setkey", "-n", "-v", "-f", file]);
+    assert_eq!(done(&output), "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("delete ::1 ::2 esp 0x00000100;\nflush;\nwarning: there is no esp ::2"),
+        "{said}"
+    );
+    let dump = done(&a.run(&["setkey", "-D"]));
+    assert!(dump.contains("0x00010001") && dump.contains("0x00010002"));
+    assert_eq!(done(&a.run(&["setkey", "-D", "-a", "-k"])), dump);
+    assert_eq!(a.run(&["setkey", "-D", "--keys"]).status.code(), Some(1));
+    done(&a.run(&["setkey", "-f", file]));
+    assert_eq!(done(&a.run(&["setkey", "-D"])), "No SAD entries.\n");
+}
+
+#[test]
 fn a_script_of_ip_xfrm_works() {
     let (left, _right) = hosts();
     let a = left.up(&for_host(1, TUNNEL), "");

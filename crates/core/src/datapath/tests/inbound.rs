@@ -293,3 +293,20 @@ fn an_sa_for_any_mode_carries_both() {
         assert_eq!(came[20..], packet[20..]);
     }
 }
+
+#[test]
+fn an_sa_that_a_replacement_changes_accepts_nothing_twice() {
+    let config = sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel);
+    let (mut a, mut b) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], vec![config.clone()]);
+    let (egress, train) = send(&mut a, &inside(Family::V4, 9));
+    let _ = deliver(&mut b, arrive(egress, train.packet()));
+    let changed = SaConfig { reqid: 7, ..config };
+    let action = Action::Protect(vec![tunnel(LEFT, RIGHT)]);
+    let protect = Command::AddPolicy(policy(Direction::In, Family::V4, action));
+    b.replace(vec![add_sa(changed), protect]).unwrap();
+    b.begin(Time::default());
+    let again = arrive(egress, train.packet());
+    assert_eq!(reject(&mut b, again), DropReason::Replay);
+    let (egress, train) = send(&mut a, &inside(Family::V4, 9));
+    let _ = deliver(&mut b, arrive(egress, train.packet()));
+}
