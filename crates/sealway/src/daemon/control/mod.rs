@@ -304,6 +304,8 @@ impl Daemon {
             }
             Ok(Request::Register {}) => {
                 then = Then::Register;
+                // Before it is told: what it sends next may need an SA.
+                self.attend(true);
                 Reply::ok("registered")
             }
             Ok(Request::Getspi(wanted)) => self.get_spi(&wanted),
