@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 mod control;
 mod devices;
+pub mod metrics;
 mod network;
 pub mod protocol;
 mod worker;
@@ -67,6 +68,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     drop(sources);
     let signals = signals().context("signals cannot be handled")?;
     let socket = Socket::claim(&config.control)?;
+    let control_socket = config.control.clone();
+    let metrics = config.metrics.clone();
     let files = Files::new(arguments.file, config.clone(), &control.tables());
     let daemon = start(&config, control, socket, signals, files)?;
     // Whoever started it may not want to hear that it is ready.
@@ -75,6 +78,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "sealway: ready: {}",
         summary(&config, &daemon)
     );
+    if let Some(place) = &metrics {
+        metrics::serve(place, control_socket)?;
+    }
     tell_service_manager(NotifyState::Ready);
     let outcome = daemon.run();
     tell_service_manager(NotifyState::Stopping);

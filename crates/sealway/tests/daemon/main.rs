@@ -6,6 +6,7 @@ mod bad_input;
 mod host;
 mod life;
 mod live;
+mod metrics;
 mod reload;
 mod robustness;
 mod traffic;

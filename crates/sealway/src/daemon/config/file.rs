@@ -51,7 +51,7 @@ pub(super) struct Daemon {
     pub(super) control: Option<String>,
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) state: Option<Spanned<toml::Value>>,
-    pub(super) metrics: Option<Spanned<toml::Value>>,
+    pub(super) metrics: Option<Spanned<String>>,
 }
 
 impl File {

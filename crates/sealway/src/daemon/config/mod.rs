@@ -7,7 +7,7 @@ mod file;
 
 use std::fmt;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use sealway_core::DefaultAction;
@@ -16,6 +16,7 @@ use sealway_setkey::{Colour, Diagnostic, Span};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::metrics::Place;
 use crate::setkey::Source;
 
 /// What `sealway up` is to do.
@@ -31,6 +32,8 @@ pub struct Config {
     pub scripts: Vec<Script>,
     /// The control socket.
     pub control: PathBuf,
+    /// Where metrics are served.
+    pub metrics: Option<Place>,
 }
 
 /// The protected side: a TUN device.
@@ -128,6 +131,7 @@ impl Config {
             default: default(file.policy.default.as_ref())?,
             scripts: scripts(&file.policy.setkey, directory),
             control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
+            metrics: metrics(file.daemon.metrics.as_ref(), directory)?,
         };
         check(&file.daemon)?;
         Ok(config)
@@ -314,13 +318,32 @@ fn scripts(names: &[Spanned<String>], directory: &Path) -> Vec<Script> {
     names.iter().map(script).collect()
 }
 
+fn metrics(
+    place: Option<&Spanned<String>>,
+    directory: &Path,
+) -> Result<Option<Place>, Box<Diagnostic>> {
+    let Some(place) = place else {
+        return Ok(None);
+    };
+    let text = place.get_ref();
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(Some(Place::Loopback(address))),
+        Ok(_) => Err(wrong(
+            place.span().into(),
+            "metrics are served on a loopback address only: whoever can connect may read them",
+        )),
+        Err(_) if text.contains('/') => Ok(Some(Place::Socket(directory.join(text)))),
+        Err(_) => Err(wrong(
+            place.span().into(),
+            "expected an address with a port, such as \"127.0.0.1:9478\", or the path of a socket",
+        )),
+    }
+}
+
 /// Keys of `[daemon]` that later versions will serve.
 fn check(daemon: &file::Daemon) -> Result<(), Box<Diagnostic>> {
     if let Some(state) = &daemon.state {
         return Err(not_yet(state.span(), "a state directory"));
-    }
-    if let Some(metrics) = &daemon.metrics {
-        return Err(not_yet(metrics.span(), "a metrics address"));
     }
     match &daemon.workers {
         Some(workers) if !is_one(workers.get_ref()) => {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sealway_core::DefaultAction;
 use sealway_setkey::Colour;
 
-use super::{Config, Inside, Outside, Prefix};
+use super::{Config, Inside, Outside, Place, Prefix};
 
 /// The shortest file there is.
 const SHORTEST: &str = r#"[[inside]]
@@ -47,6 +47,7 @@ fn the_shortest_file_has_its_defaults() {
         default: DefaultAction::Discard,
         scripts: Vec::new(),
         control: "/run/sealway/control.sock".into(),
+        metrics: None,
     };
     assert_eq!(config, expected);
 }
@@ -451,4 +452,19 @@ error: the clear device must be another than the inside device
   |         ^^^^^^^
 "#,
     );
+}
+
+#[test]
+fn metrics_are_for_this_host_alone() {
+    let with = |place: &str| {
+        let text = format!("{SHORTEST}[daemon]\nmetrics = \"{place}\"\n");
+        Config::parse(&text, Path::new("/etc/sealway")).map(|config| config.metrics)
+    };
+    let loopback = Place::Loopback("[::1]:9478".parse().unwrap());
+    assert_eq!(with("[::1]:9478").unwrap(), Some(loopback));
+    let socket = Place::Socket("/etc/sealway/./metrics.sock".into());
+    assert_eq!(with("./metrics.sock").unwrap(), Some(socket));
+    for refused in ["0.0.0.0:9478", "192.0.2.1:80", "9478", "localhost:9478"] {
+        assert!(with(refused).is_err(), "{refused}");
+    }
 }

@@ -142,6 +142,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("outside.port", outside.port != wanted.outside.port),
         ("outside.clear", outside.clear != wanted.outside.clear),
         ("daemon.control", running.control != wanted.control),
+        ("daemon.metrics", running.metrics != wanted.metrics),
     ];
     let mut names: Vec<_> = differ
         .into_iter()
