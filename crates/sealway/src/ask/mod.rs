@@ -25,6 +25,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Text for people, from the daemon at this socket.
+    pub(crate) fn of(control: PathBuf) -> Self {
+        Arguments {
+            json: false,
+            control,
+        }
+    }
+
     fn format(&self) -> Format {
         if self.json {
             Format::Json

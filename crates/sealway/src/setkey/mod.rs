@@ -27,7 +27,7 @@ pub(crate) use translate::priority_of;
 
 /// What `sealway setkey` takes: setkey's own flags, and where the daemon is.
 #[derive(Debug, clap::Args)]
-#[command(group(ArgGroup::new("action").required(true).args(["commands", "file", "dump", "flush"])))]
+#[command(group(ArgGroup::new("action").required(true).args(["commands", "file", "dump", "flush", "messages"])))]
 pub struct Arguments {
     /// Read commands from standard input
     #[arg(short = 'c')]
@@ -62,6 +62,15 @@ pub struct Arguments {
     /// RFC 4301's view of policies for forwarded packets, as without it
     #[arg(short = 'r')]
     standards: bool,
+    /// With ports: they are always shown
+    #[arg(short = 'p')]
+    ports: bool,
+    /// Policies of the whole host only, with -DP: there are no others
+    #[arg(short = 'g')]
+    global: bool,
+    /// What happens, as `sealway monitor` tells it
+    #[arg(short = 'x')]
+    messages: bool,
     /// Show keys
     #[arg(long)]
     keys: bool,
@@ -78,6 +87,9 @@ pub struct Arguments {
 /// # Errors
 /// What went wrong, as a sentence or as text that underlines the mistakes.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.messages {
+        return crate::ask::monitor(crate::ask::Arguments::of(arguments.control));
+    }
     if arguments.forever {
         return watch::run(&arguments.control);
     }
