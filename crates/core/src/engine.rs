@@ -2,6 +2,7 @@
 
 use sealway_crypto::Provider;
 use sealway_packet::{Arrival, Packet, Pool};
+use sealway_wire::TooBig;
 
 use crate::control::{Command, Control, Refused, Replaced};
 use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
@@ -109,6 +110,12 @@ impl Engine {
         self.control
             .poll_event()
             .or_else(|| self.datapath.poll_event())
+    }
+
+    /// Whether a report of a packet that was too big can be about one of ours.
+    #[must_use]
+    pub fn believes(&self, report: &TooBig) -> bool {
+        self.datapath.believes(report)
     }
 
     /// The counters.

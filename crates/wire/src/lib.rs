@@ -38,10 +38,12 @@ pub mod ipv6;
 mod layout;
 pub mod protocol;
 pub mod tcp;
+mod too_big;
 pub mod udp;
 mod wire;
 
 pub use layout::{Family, Fragment, Layout, Malformed, Ports};
+pub use too_big::{Quoted, TooBig};
 pub use wire::{Wire, put, view, view_mut};
 /// The big-endian fields of which the headers consist.
 pub use zerocopy::network_endian::{U16, U32, U64};

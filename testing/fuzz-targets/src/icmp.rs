@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use sealway_wire::{Layout, checksum, icmp, icmpv6};
+use sealway_wire::{Layout, TooBig, checksum, icmp, icmpv6};
 
 /// Reads a packet as an error, and answers it with every error there is.
 pub(crate) fn icmp(octets: &[u8]) {
     let Some(([room], packet)) = octets.split_first_chunk::<1>() else {
         return;
     };
+    let _ = (TooBig::of_v4(packet), TooBig::of_v6(packet));
     let Ok(layout) = Layout::parse(packet) else {
         return;
     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sealway_core::path::LocalAddresses;
 use sealway_core::sad::{Reserved, SaId};
@@ -20,7 +21,9 @@ pub(crate) struct Tables {
     pub(crate) local: LocalAddresses,
     pub(crate) default: DefaultAction,
     link_mtu: u16,
-    learned: HashMap<IpAddr, u16>,
+    /// With the moment that each is forgotten.
+    learned: HashMap<IpAddr, (u16, Duration)>,
+    memory: Duration,
 }
 
 impl Tables {
@@ -32,13 +35,20 @@ impl Tables {
             default,
             link_mtu,
             learned: HashMap::new(),
+            memory: Duration::from_secs(600),
         }
     }
 
     /// The largest packet that the path takes.
     pub(crate) fn mtu(&self, destination: IpAddr) -> u16 {
         let learned = self.learned.get(&destination).copied();
-        learned.map_or(self.link_mtu, |mtu| mtu.min(self.link_mtu))
+        learned.map_or(self.link_mtu, |(mtu, _)| mtu.min(self.link_mtu))
+    }
+
+    /// MTUs that were remembered long enough.
+    pub(crate) fn forget(&mut self, now: Time) {
+        let elapsed = now.since(Time::default());
+        self.learned.retain(|_, (_, until)| elapsed < *until);
     }
 
     /// Whether there is nothing to ask about outbound packets: they are not even looked at.
@@ -80,9 +90,11 @@ impl Tables {
             Command::LearnPathMtu { destination, mtu } => {
                 let mtu = mtu.max(size::least_mtu(destination) as u16);
                 if mtu < self.mtu(destination) {
-                    self.learned.insert(destination, mtu);
+                    let until = now.since(Time::default()) + self.memory;
+                    self.learned.insert(destination, (mtu, until));
                 }
             }
+            Command::SetMtuMemory(memory) => self.memory = memory,
         }
         Some(())
     }

@@ -115,6 +115,7 @@ impl Oracle {
     pub fn begin(&mut self, now: Time) {
         self.now = now;
         self.reassembly.expire(now);
+        self.tables.forget(now);
         for sa in &mut self.tables.sad.list {
             self.told.extend(sa.look(now));
         }

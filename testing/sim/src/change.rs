@@ -1,6 +1,7 @@
 //! Configuration: what a run starts with, and how it changes on the way.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use sealway_core::path::LocalAddresses;
 use sealway_core::sad::{Continuation, SaConfig};
@@ -110,7 +111,7 @@ impl Run {
         let plan = self.dice.one(&self.plans).clone();
         let sa = self.dice.one(&plan.sas).clone();
         let far = sa.id.destination;
-        match self.dice.below(22) {
+        match self.dice.below(23) {
             0..=4 => {
                 let sa = self.twisted(&sa);
                 self.added(sa)
@@ -158,6 +159,10 @@ impl Run {
                     .dice
                     .weighted(&[(50, 1500), (20, 1280), (20, 9000), (10, 576)]);
                 vec![Command::SetLinkMtu(mtu)]
+            }
+            21 => {
+                let seconds = self.dice.weighted(&[(50, 6), (30, 40), (20, 600)]);
+                vec![Command::SetMtuMemory(Duration::from_secs(seconds))]
             }
             _ => vec![],
         }

@@ -1,6 +1,7 @@
 //! What can be asked of the engine.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::path::LocalAddresses;
 use crate::sad::{Continuation, Protocol, SaConfig, SaId};
@@ -53,4 +54,9 @@ pub enum Command {
         /// Octets of the IP packet.
         mtu: u16,
     },
+    /// How long path MTUs that are learned from now on are remembered; [`Paths::MEMORY`] until
+    /// somebody says so.
+    ///
+    /// [`Paths::MEMORY`]: crate::path::Paths::MEMORY
+    SetMtuMemory(Duration),
 }

@@ -53,6 +53,8 @@ pub struct Control {
     now: Time,
     /// SAs that do not last for ever.
     limited: Vec<Arc<Sa>>,
+    /// When a path's MTU is to be forgotten.
+    paths_stale_at: Time,
     larval: Larval,
     events: Events,
 }
@@ -68,6 +70,7 @@ impl Control {
             provider: None,
             now: Time::default(),
             limited: Vec::new(),
+            paths_stale_at: Time::NEVER,
             larval: Larval::default(),
             events: Events::new(),
         }
@@ -75,8 +78,8 @@ impl Control {
 
     /// Tells the time, which SAs that are added from now on count from. Those that have reached a
     /// hard limit are removed; of limits of time that were reached while no packet came by, it is
-    /// told now. To be called now and then (at least every second while
-    /// [`has_limited_sas`](Self::has_limited_sas)), and when a
+    /// told now. Path MTUs that were remembered long enough are forgotten. To be called now and then
+    /// (at least every second while [`keeps_time`](Self::keeps_time)), and when a
     /// [`HardLimit`](Event::HardLimit) was told.
     pub fn begin(&mut self, now: Time) {
         self.now = now;
@@ -88,6 +91,11 @@ impl Control {
         }
         if self.limited.iter().any(|sa| sa.runtime.has_expired()) {
             self.remove_expired();
+        }
+        if now >= self.paths_stale_at {
+            let mut next = Tables::clone(&self.shared.tables());
+            next.paths.forget(now);
+            self.commit(next, Changes::default());
         }
     }
 
@@ -101,9 +109,9 @@ impl Control {
         self.commit(next, changes);
     }
 
-    /// Whether there are SAs that do not last for ever.
-    pub const fn has_limited_sas(&self) -> bool {
-        !self.limited.is_empty()
+    /// Whether something does not last for ever: SAs with limits, path MTUs.
+    pub fn keeps_time(&self) -> bool {
+        !self.limited.is_empty() || self.paths_stale_at != Time::NEVER
     }
 
     /// The next event that no datapath has told.
@@ -214,7 +222,10 @@ impl Control {
             }
             Command::SetKeyManager(key_manager) => next.key_manager = key_manager,
             Command::SetLinkMtu(mtu) => next.paths.set_link(mtu),
-            Command::LearnPathMtu { destination, mtu } => next.paths.learn(destination, mtu),
+            Command::LearnPathMtu { destination, mtu } => {
+                next.paths.learn(destination, mtu, self.now);
+            }
+            Command::SetMtuMemory(memory) => next.paths.set_memory(memory),
         }
         Ok(())
     }
@@ -233,6 +244,7 @@ impl Control {
         self.limited.extend(changes.added);
         self.limited
             .retain(|sa| sa.config.lifetimes.is_limited() && !sa.runtime.is_dead());
+        self.paths_stale_at = next.paths.stale_at();
         self.shared.publish(next);
     }
 }

@@ -194,7 +194,7 @@ fn an_sa_that_nobody_uses_ends_in_its_time_and_goes_on_where_it_was() {
     let mut control = control();
     control.begin(at(100));
     control.apply(vec![lasting(0x1000, 10)]).unwrap();
-    assert!(control.has_limited_sas());
+    assert!(control.keeps_time());
     control.begin(at(109));
     assert!(control.poll_event().is_none());
     let sa = Arc::clone(control.tables().sad.find(&config(0x1000).id).unwrap());
@@ -211,7 +211,7 @@ fn an_sa_that_nobody_uses_ends_in_its_time_and_goes_on_where_it_was() {
         ),
         "{event:?}"
     );
-    assert!(control.poll_event().is_none() && !control.has_limited_sas());
+    assert!(control.poll_event().is_none() && !control.keeps_time());
     assert!(sa.runtime.is_dead());
     assert_eq!(control.tables().sad.iter().count(), 0);
     control.apply(vec![lasting(0x1000, 10)]).unwrap();

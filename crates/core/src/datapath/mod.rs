@@ -12,6 +12,7 @@ mod output;
 mod reassemble;
 mod sec_path;
 mod stats;
+mod too_big;
 mod turn_around;
 
 #[cfg(test)]

@@ -358,6 +358,7 @@ fn seal(
         None => take_late(step, count, means.events)?,
     };
     SealJob { first, next_header }.run(train, sa, iv)?;
+    sa.runtime.usage.seals(means.now);
     if sa.runtime.usage.count(count, octets as u64) {
         means.events.look_at(&step.sa, means.now);
     }

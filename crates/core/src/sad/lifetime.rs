@@ -104,6 +104,8 @@ pub(crate) struct Usage {
     added: Time,
     /// When it was used first; [`Time::NEVER`] while it was not.
     first: AtomicU64,
+    /// When it sealed last; [`Time::NEVER`] while it did not.
+    sealed: AtomicU64,
     flags: AtomicU8,
 }
 
@@ -124,6 +126,7 @@ impl Usage {
             time_mark: AtomicU64::new(u64::MAX),
             added,
             first: AtomicU64::new(Time::NEVER.nanoseconds()),
+            sealed: AtomicU64::new(Time::NEVER.nanoseconds()),
             flags: AtomicU8::new(0),
         };
         usage.set_marks(lifetimes);
@@ -146,6 +149,18 @@ impl Usage {
     pub(crate) fn first(&self) -> Option<Time> {
         let first = Time::from_nanoseconds(self.first.load(Relaxed));
         (first != Time::NEVER).then_some(first)
+    }
+
+    /// When it sealed last.
+    pub(crate) fn sealed(&self) -> Option<Time> {
+        let sealed = Time::from_nanoseconds(self.sealed.load(Relaxed));
+        (sealed != Time::NEVER).then_some(sealed)
+    }
+
+    /// It seals now.
+    #[inline]
+    pub(crate) fn seals(&self, now: Time) {
+        self.sealed.store(now.nanoseconds(), Relaxed);
     }
 
     /// Whether the SA is to be looked at before it is used: it has ended, or a limit of time was

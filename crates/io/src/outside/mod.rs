@@ -11,6 +11,7 @@ mod receive;
 mod restore;
 mod send;
 mod sockets;
+mod too_big;
 
 use std::io;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealway_packet::{Arrival, Outer, Packet, Train};
+use sealway_wire::TooBig;
 
 use crate::netlink::{self, Netlink};
 
@@ -88,6 +90,10 @@ pub enum Inlet {
     Ah4,
     /// IPv6 protocol 51.
     Ah6,
+    /// ICMP's reports of packets that were too big.
+    Icmp4,
+    /// ICMPv6's reports of packets that were too big.
+    Icmp6,
 }
 
 /// What a UDP datagram on the encapsulation port is (RFC 3948 section 2).
@@ -115,6 +121,8 @@ pub enum Received {
         /// The UDP payload, marker included.
         train: Train,
     },
+    /// A report of an ESP packet from an address of ours that was too big. Anyone can have sent it.
+    TooBig(TooBig),
 }
 
 /// Why [`Outside::receive`] came back.
@@ -219,6 +227,8 @@ impl Outside {
             Inlet::Udp6 => &ipv6?.usual.udp,
             Inlet::Esp6 => &ipv6?.usual.esp,
             Inlet::Ah6 => &ipv6?.ah,
+            Inlet::Icmp4 => &ipv4?.icmp,
+            Inlet::Icmp6 => &ipv6?.icmp,
         };
         Some(socket.as_fd())
     }
@@ -233,13 +243,15 @@ impl Outside {
 
 impl Inlet {
     /// All that can be.
-    pub const ALL: [Inlet; 6] = [
+    pub const ALL: [Inlet; 8] = [
         Inlet::Udp4,
         Inlet::Udp6,
         Inlet::Esp4,
         Inlet::Esp6,
         Inlet::Ah4,
         Inlet::Ah6,
+        Inlet::Icmp4,
+        Inlet::Icmp6,
     ];
 }
 

@@ -7,7 +7,7 @@ use crate::clear::Clear;
 use crate::{Device, SendError};
 
 /// An outside with its pool and, if there is one, its clear device: a whole [`Device`]. Datagrams
-/// that are not ESP are dropped.
+/// that are not ESP are dropped, as are reports.
 #[derive(Debug)]
 pub struct Pooled {
     /// The sockets.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Packet, Pool, Train};
 
+use super::sockets::Family;
 use super::{Inlet, Outside, Received, Stop, UdpKind, restore};
 use crate::address::{Name, parse_ip};
 use crate::control::Facts;
@@ -45,6 +46,8 @@ impl Outside {
             Inlet::Udp4 | Inlet::Udp6 | Inlet::Esp4 | Inlet::Ah4 => {
                 self.drain::<FACTS>(socket, inlet, pool, sink)
             }
+            Inlet::Icmp4 => self.listen(socket, Family::V4, sink),
+            Inlet::Icmp6 => self.listen(socket, Family::V6, sink),
         }
     }
 
@@ -143,6 +146,7 @@ impl Datagram<'_> {
             }
             Inlet::Esp6 => self.whole_ipv6(libc::IPPROTO_ESP as u8, pool),
             Inlet::Ah6 => self.whole_ipv6(libc::IPPROTO_AH as u8, pool),
+            Inlet::Icmp4 | Inlet::Icmp6 => None,
         }
     }
 
@@ -185,7 +189,7 @@ impl Datagram<'_> {
 }
 
 /// Errors that an ICMP message or a signal left behind; the next packet is not concerned.
-fn concerns_one_packet(error: &io::Error) -> bool {
+pub(super) fn concerns_one_packet(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
@@ -199,6 +203,6 @@ fn concerns_one_packet(error: &io::Error) -> bool {
     )
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -26,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 use libc::c_int;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
-use super::OpenError;
+use super::{OpenError, too_big};
 use crate::address::Name;
 use crate::sys;
 
@@ -47,6 +47,8 @@ pub(super) struct Sockets {
     next_directed: Mutex<usize>,
     /// Receives protocol 51.
     pub(super) ah: OwnedFd,
+    /// Hears of packets that were too big.
+    pub(super) icmp: OwnedFd,
     /// Sends packets with their IP header.
     pub(super) whole: OwnedFd,
 }
@@ -118,6 +120,7 @@ impl Sockets {
             directed: directed.collect::<Result<_, _>>()?,
             next_directed: Mutex::new(0),
             ah: family.socket(libc::SOCK_RAW, libc::IPPROTO_AH)?,
+            icmp: too_big::open(family)?,
             whole: family.socket(libc::SOCK_RAW, libc::IPPROTO_RAW)?,
         };
         sockets.bind(family, port)?;
@@ -315,7 +318,7 @@ impl Family {
         bound
     }
 
-    fn socket(self, kind: c_int, protocol: c_int) -> Result<OwnedFd, OpenError> {
+    pub(super) fn socket(self, kind: c_int, protocol: c_int) -> Result<OwnedFd, OpenError> {
         let domain = match self {
             Family::V4 => libc::AF_INET,
             Family::V6 => libc::AF_INET6,

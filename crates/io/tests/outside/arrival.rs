@@ -107,7 +107,7 @@ fn keepalives_and_a_key_managers_datagrams_are_not_esp() {
                     assert_eq!((kind, train.packet()), (wanted, payload));
                     assert_eq!(outer, arrived(sent, right.interface));
                 }
-                Received::Packet(packet) => panic!("taken for ESP: {packet:?}"),
+                other => panic!("taken for something else: {other:?}"),
             }
         }
         left.send(Egress::Payload(sent), &[]).unwrap();

@@ -111,6 +111,7 @@ fn start(
     picture.complain();
     control.apply(vec![
         Command::SetLinkMtu(picture.mtu),
+        Command::SetMtuMemory(config.outside.mtu_expires),
         Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
     ])?;
     let started = Instant::now();

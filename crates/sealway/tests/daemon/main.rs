@@ -7,6 +7,7 @@ mod host;
 mod life;
 mod live;
 mod metrics;
+mod path;
 mod reload;
 mod robustness;
 mod traffic;

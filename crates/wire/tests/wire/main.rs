@@ -12,3 +12,4 @@ mod layout;
 mod oracles;
 mod robustness;
 mod strategies;
+mod too_big;

@@ -7,3 +7,4 @@ mod harness;
 mod inbound;
 mod lifetime;
 mod outbound;
+mod too_big;

@@ -35,6 +35,8 @@ pub(super) struct Outside {
     pub(super) addresses: Spanned<Vec<Spanned<String>>>,
     pub(super) port: Option<u16>,
     pub(super) clear: Option<Spanned<String>>,
+    #[serde(rename = "mtu-expires")]
+    pub(super) mtu_expires: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

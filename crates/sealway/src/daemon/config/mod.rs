@@ -9,8 +9,10 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sealway_core::DefaultAction;
+use sealway_core::path::Paths;
 use sealway_core::selector::AddressRange;
 use sealway_setkey::{Colour, Diagnostic, Span};
 use toml::Spanned;
@@ -58,6 +60,8 @@ pub struct Outside {
     pub port: u16,
     /// The device for BYPASS traffic.
     pub clear: Option<String>,
+    /// How long a path's MTU is remembered.
+    pub mtu_expires: Duration,
 }
 
 /// An address and the length of its network's prefix.
@@ -217,7 +221,18 @@ fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagn
         addresses,
         port: outside.port.unwrap_or(PORT),
         clear: outside.clear.map(device).transpose()?,
+        mtu_expires: seconds(outside.mtu_expires.as_ref())?.unwrap_or(Paths::MEMORY),
     })
+}
+
+fn seconds(number: Option<&Spanned<u32>>) -> Result<Option<Duration>, Box<Diagnostic>> {
+    match number {
+        Some(zero) if *zero.get_ref() == 0 => {
+            let message = "a time of 0: expected a number of seconds";
+            Err(wrong(zero.span().into(), message))
+        }
+        number => Ok(number.map(|number| Duration::from_secs((*number.get_ref()).into()))),
+    }
 }
 
 /// A name that an interface can have: the kernel's rule.

@@ -1,6 +1,7 @@
 //! What the file means, and what is said of files that cannot be.
 
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use sealway_core::DefaultAction;
@@ -43,6 +44,7 @@ fn the_shortest_file_has_its_defaults() {
             addresses: vec!["192.0.2.1".parse().unwrap()],
             port: 4500,
             clear: None,
+            mtu_expires: Duration::from_secs(600),
         },
         default: DefaultAction::Discard,
         scripts: Vec::new(),
@@ -64,6 +66,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         addresses = ["192.0.2.1", "2001:db8::1"]
         port = 0
         clear = "clear0"
+        mtu-expires = 300
         [policy]
         setkey = ["site.setkey", "/keys/site.setkey"]
         default = "bypass"
@@ -90,6 +93,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         (config.outside.port, config.outside.clear),
         (0, Some("clear0".into()))
     );
+    assert_eq!(config.outside.mtu_expires, Duration::from_secs(300));
     assert_eq!(config.default, DefaultAction::Bypass);
     let paths: Vec<_> = config
         .scripts
@@ -467,4 +471,18 @@ fn metrics_are_for_this_host_alone() {
     for refused in ["0.0.0.0:9478", "192.0.2.1:80", "9478", "localhost:9478"] {
         assert!(with(refused).is_err(), "{refused}");
     }
+}
+
+#[test]
+fn a_time_of_nothing_is_refused() {
+    says(
+        &(SHORTEST.to_owned() + "mtu-expires = 0"),
+        r#"
+error: a time of 0: expected a number of seconds
+ --> sealway.toml:6:15
+  |
+6 | mtu-expires = 0
+  |               ^
+"#,
+    );
 }

@@ -153,7 +153,7 @@ impl Daemon {
             fds.push(poll::readable(self.socket.as_fd()));
         }
         let is_watched = clients.iter().any(Client::monitors);
-        let patience = (is_watched || self.control.has_limited_sas()).then_some(TICK);
+        let patience = (is_watched || self.control.keeps_time()).then_some(TICK);
         poll::wait(&mut fds, patience)?;
         let is_ready = |place: usize| fds.get(place).is_some_and(poll::is_ready);
         Ok(Ready {

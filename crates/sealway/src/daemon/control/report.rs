@@ -154,6 +154,8 @@ pub(super) fn stats(snapshot: &Snapshot) -> report::Stats {
         ("outside_malformed", outside.malformed),
         ("outside_truncated", outside.truncated),
         ("pool_empty", worker.pool_empty),
+        ("too_big_disbelieved", worker.too_big_disbelieved),
+        ("too_big_heard", worker.too_big_heard),
     ]);
     report::Stats {
         received_inside: engine.received_inside + worker.loops,

@@ -79,6 +79,10 @@ pub(in crate::daemon) struct Counters {
     pub(in crate::daemon) keepalives: u64,
     /// Datagrams for a key manager (RFC 3948 §2.2).
     pub(in crate::daemon) non_esp: u64,
+    /// Reports of packets that were too big, believed.
+    pub(in crate::daemon) too_big_heard: u64,
+    /// Such reports that nothing of ours can have caused.
+    pub(in crate::daemon) too_big_disbelieved: u64,
     /// By [`Failure`].
     pub(in crate::daemon) failures: [u64; Failure::ALL.len()],
 }

@@ -20,6 +20,7 @@ use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
 use sealway_packet::{Packet, Pool};
+use sealway_wire::TooBig;
 
 use crate::adaptor::{self, Exits};
 
@@ -47,11 +48,11 @@ pub(super) enum Request {
 /// What the worker tells control.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A packet was larger than the link takes.
+    /// A packet was larger than its path takes.
     TooBig {
         /// The outer destination.
         destination: IpAddr,
-        /// What the link takes, in octets of the IP packet.
+        /// What the path takes, in octets of the IP packet.
         mtu: u16,
     },
     /// A device is gone.
@@ -276,6 +277,7 @@ impl Worker<'_> {
                 UdpKind::Keepalive => self.counters.keepalives += 1,
                 UdpKind::NonEsp | UdpKind::Esp => self.counters.non_esp += 1,
             },
+            Received::TooBig(report) => self.hear(&report),
         }
     }
 
@@ -302,6 +304,22 @@ impl Worker<'_> {
     fn deliver(&mut self, admitted: Admitted) {
         if let Err(error) = adaptor::deliver(admitted, &self.devices.inside) {
             self.fail(Failure::Deliver, &error);
+        }
+    }
+
+    /// What a router says, if it is believed and news.
+    #[cold]
+    fn hear(&mut self, report: &TooBig) {
+        if !self.datapath.believes(report) {
+            self.counters.too_big_disbelieved += 1;
+            return;
+        }
+        self.counters.too_big_heard += 1;
+        let TooBig {
+            destination, mtu, ..
+        } = *report;
+        if mtu < self.datapath.tables().paths.mtu(destination) {
+            self.tell(Event::TooBig { destination, mtu });
         }
     }
 
