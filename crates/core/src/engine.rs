@@ -4,7 +4,7 @@ use sealway_crypto::Provider;
 use sealway_packet::{Arrival, Packet, Pool};
 use sealway_wire::TooBig;
 
-use crate::control::{Command, Control, Refused, Replaced};
+use crate::control::{Command, Control, Keeper, Refused, Replaced};
 use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
 use crate::event::Event;
 use crate::tables::DefaultAction;
@@ -75,6 +75,11 @@ impl Engine {
     /// Takes the cryptography of SAs that are added from now on from this provider.
     pub fn use_provider(&mut self, provider: &'static dyn Provider) {
         self.control.use_provider(provider);
+    }
+
+    /// Has the numbers of SAs that are added from now on kept beyond this engine's life.
+    pub fn use_keeper(&mut self, keeper: Box<dyn Keeper + Send>) {
+        self.control.use_keeper(keeper);
     }
 
     /// Starts a batch of packets at this time, without the SAs that have reached a hard limit.

@@ -26,7 +26,7 @@ mod time;
 pub mod verdict;
 mod xform;
 
-pub use control::{Command, CommandError, Control, Refused, Replaced};
+pub use control::{Command, CommandError, Control, Keeper, Refused, Replaced};
 pub use datapath::{ClearPath, Datapath, DatapathConfig, Randomness, Stats};
 pub use engine::{Engine, EngineConfig};
 pub use event::{Acquire, Event};

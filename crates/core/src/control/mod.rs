@@ -2,6 +2,7 @@
 //! packet is judged by a mixture, since datapaths pin one published version for a batch.
 
 mod command;
+mod keeper;
 mod larval;
 mod replace;
 mod retired;
@@ -19,6 +20,7 @@ use crate::tables::{DefaultAction, Shared, Tables};
 use crate::time::Time;
 
 pub use command::Command;
+pub use keeper::Keeper;
 use larval::Larval;
 pub use replace::Replaced;
 use retired::Retired;
@@ -42,6 +44,9 @@ pub enum CommandError {
     /// About a policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The numbers of new SAs cannot be kept; the transaction's index is one past its commands.
+    #[error("{0}")]
+    Unkept(String),
 }
 
 /// Policies and SAs as they stand, and what is needed to change them.
@@ -50,6 +55,7 @@ pub struct Control {
     next_serial: u64,
     retired: Retired,
     provider: Option<&'static dyn Provider>,
+    keeper: Option<Box<dyn Keeper + Send>>,
     now: Time,
     /// SAs that do not last for ever.
     limited: Vec<Arc<Sa>>,
@@ -68,6 +74,7 @@ impl Control {
             next_serial: 0,
             retired: Retired::new(),
             provider: None,
+            keeper: None,
             now: Time::default(),
             limited: Vec::new(),
             paths_stale_at: Time::NEVER,
@@ -97,6 +104,11 @@ impl Control {
             next.paths.forget(now);
             self.commit(next, Changes::default());
         }
+    }
+
+    /// The time as it was told last.
+    pub const fn now(&self) -> Time {
+        self.now
     }
 
     fn remove_expired(&mut self) {
@@ -167,10 +179,15 @@ impl Control {
     pub fn apply(&mut self, commands: Vec<Command>) -> Result<(), Refused> {
         let mut next = Tables::clone(&self.shared.tables());
         let mut changes = Changes::default();
+        let behind = commands.len();
         for (index, command) in commands.into_iter().enumerate() {
             self.one(command, &mut next, &mut changes)
                 .map_err(|error| Refused { index, error })?;
         }
+        self.keep(&next, &changes).map_err(|error| Refused {
+            index: behind,
+            error,
+        })?;
         self.commit(next, changes);
         Ok(())
     }

@@ -40,6 +40,7 @@ impl Control {
             ..Tables::clone(&running)
         };
         let mut fresh = Changes::default();
+        let behind = commands.len();
         for (index, command) in commands.into_iter().enumerate() {
             self.one(command, &mut next, &mut fresh)
                 .map_err(|error| Refused { index, error })?;
@@ -52,6 +53,10 @@ impl Control {
         let is_new = |sa: &&_| !running.sad.has(sa);
         let added = next.sad.iter().filter(is_new).cloned().collect();
         let changes = Changes { added, removed };
+        self.keep(&next, &changes).map_err(|error| Refused {
+            index: behind,
+            error,
+        })?;
         changes.added.iter().for_each(|sa| go_on(&running, sa));
         let replaced = told(&running, &next, &changes);
         self.commit(next, changes);

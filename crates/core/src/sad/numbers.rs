@@ -62,6 +62,8 @@ pub(crate) struct Outgoing {
     end: AtomicU64,
     /// One more than the last number that there is.
     last_end: u64,
+    /// The number that would have been next when it was closed; 0: it is open.
+    closed_at: AtomicU64,
 }
 
 impl Outgoing {
@@ -73,11 +75,16 @@ impl Outgoing {
             mark: AtomicU64::new(end),
             end: AtomicU64::new(end),
             last_end: end,
+            closed_at: AtomicU64::new(0),
         }
     }
 
+    /// The number that is next, or would be if it were not closed.
     pub(crate) fn next(&self) -> u64 {
-        self.next.load(Relaxed)
+        match self.closed_at.load(Relaxed) {
+            0 => self.next.load(Relaxed),
+            closed_at => closed_at,
+        }
     }
 
     /// The last number that is reserved.
@@ -123,7 +130,8 @@ impl Outgoing {
         match taken {
             Some(first) => Ok(first),
             None if self
-                .next()
+                .next
+                .load(Relaxed)
                 .checked_add(count)
                 .is_some_and(|next| next <= self.last_end) =>
             {
@@ -146,7 +154,10 @@ impl Outgoing {
     /// older version of the tables takes none either, so whoever goes on with the same keys can
     /// start there.
     pub(crate) fn close(&self) -> u64 {
-        self.next.fetch_max(self.last_end, Relaxed)
+        let next = self.next.fetch_max(self.last_end, Relaxed);
+        // A second time there is nothing new to say.
+        let _ = self.closed_at.compare_exchange(0, next, Relaxed, Relaxed);
+        self.next()
     }
 
     /// Begins to keep within what storage has reserved: up to `last`.

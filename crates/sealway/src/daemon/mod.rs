@@ -12,6 +12,7 @@ mod devices;
 pub mod metrics;
 mod network;
 pub mod protocol;
+mod state;
 mod worker;
 
 use std::io::{IsTerminal, Write};
@@ -36,6 +37,7 @@ use crate::setkey;
 use config::{Config, Diagnosed};
 use control::{Daemon, Files, Signals, Socket, WorkerHandle};
 use network::Network;
+use state::{Bell, Reserver, State};
 use worker::{Devices, Snapshot, Ways};
 
 /// What `sealway up` takes.
@@ -61,6 +63,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (config, sources) = Config::load(&arguments.file, colour)?;
     // The engine has no packets yet: a script that it refuses has touched nothing.
     let mut control = Control::new(config.default, 1500);
+    let state = config.state.as_deref().map(State::open).transpose()?;
+    if let Some(state) = &state {
+        control.use_keeper(Box::new(state.clone()));
+    }
     match setkey::apply(&mut control, &sources, Keys::Masked) {
         Ok(applied) => eprint!("{}", applied.warnings.render(&sources, colour)),
         Err(mistakes) => return Err(Diagnosed(mistakes.render(&sources, colour)).into()),
@@ -71,7 +77,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let control_socket = config.control.clone();
     let metrics = config.metrics.clone();
     let files = Files::new(arguments.file, config.clone(), &control.tables());
-    let daemon = start(&config, control, socket, signals, files)?;
+    let daemon = start(&config, control, state, socket, signals, files)?;
     // Whoever started it may not want to hear that it is ready.
     let _ = writeln!(
         std::io::stderr(),
@@ -98,6 +104,7 @@ fn tell_service_manager(state: NotifyState<'_>) {
 fn start(
     config: &Config,
     mut control: Control,
+    state: Option<State>,
     socket: Socket,
     signals: Signals,
     files: Files,
@@ -115,7 +122,12 @@ fn start(
         Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
     ])?;
     let started = Instant::now();
-    let worker = start_worker(config, &control, devices, started)?;
+    let (bell, hearer) = Bell::new();
+    let worker = start_worker(config, &control, devices, bell.clone(), started)?;
+    let pass_batch = worker.batch_passer();
+    let reserver = state
+        .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
+        .transpose()?;
     worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
     Ok(Daemon {
         control,
@@ -126,6 +138,7 @@ fn start(
         started,
         devices: report,
         worker,
+        reserver,
         signals,
         files,
         reloads: 0,
@@ -138,6 +151,7 @@ fn start_worker(
     config: &Config,
     control: &Control,
     devices: Devices,
+    bell: Bell,
     started: Instant,
 ) -> anyhow::Result<WorkerHandle> {
     let datapath = Datapath::new(
@@ -160,6 +174,7 @@ fn start_worker(
         requests: asked,
         wake: Arc::clone(&wake),
         events: told,
+        bell,
         wake_control: Arc::clone(&wake_control),
         board: Arc::clone(&board),
     };

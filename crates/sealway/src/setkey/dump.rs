@@ -1,11 +1,12 @@
 //! SAs and policies as text, in the layout of `setkey -D` and `setkey -DP`.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
-use sealway_core::Tables;
 use sealway_core::sad::{Protocol, Sa};
 use sealway_core::selector::{AddressRange, Selector, Upper};
 use sealway_core::spd::{Action, Direction, Policy};
+use sealway_core::{Tables, Time};
 use sealway_crypto::Sequence;
 use sealway_setkey::Keys;
 use sealway_wire::protocol;
@@ -14,13 +15,13 @@ use super::translate::{Question, priority_of};
 use crate::xfrm;
 
 /// What a question of a script prints.
-pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys) -> String {
+pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys, now: Time) -> String {
     match question {
         Question::Sa(id) => tables
             .sad
             .find(id)
-            .map_or_else(String::new, |sa| self::sa(sa, keys)),
-        Question::Sas(which) => sas(tables, *which, keys),
+            .map_or_else(String::new, |sa| self::sa(sa, keys, now)),
+        Question::Sas(which) => sas(tables, *which, keys, now),
         Question::Policies => policies(tables),
         Question::XfrmStates(which) => tables
             .sad
@@ -53,12 +54,12 @@ pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys) -> String
     }
 }
 
-fn sas(tables: &Tables, which: Option<Protocol>, keys: Keys) -> String {
+fn sas(tables: &Tables, which: Option<Protocol>, keys: Keys, now: Time) -> String {
     let shown = tables
         .sad
         .iter()
         .filter(|sa| which.is_none_or(|protocol| sa.config.id.protocol == protocol))
-        .map(|sa| self::sa(sa, keys));
+        .map(|sa| self::sa(sa, keys, now));
     let text: String = shown.collect();
     if text.is_empty() {
         "No SAD entries.\n".into()
@@ -80,14 +81,14 @@ fn policies(tables: &Tables) -> String {
     }
 }
 
-fn sa(sa: &Sa, keys: Keys) -> String {
+fn sa(sa: &Sa, keys: Keys, now: Time) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write_sa(&mut text, sa, keys);
+    let _ = write_sa(&mut text, sa, keys, now);
     text
 }
 
-fn write_sa(out: &mut String, sa: &Sa, keys: Keys) -> fmt::Result {
+fn write_sa(out: &mut String, sa: &Sa, keys: Keys, now: Time) -> fmt::Result {
     let config = &sa.config;
     let (source, destination) = (config.source, config.id.destination);
     let protocol = match config.encapsulation {
@@ -129,11 +130,44 @@ fn write_sa(out: &mut String, sa: &Sa, keys: Keys) -> fmt::Result {
     if let Some(selector) = &config.selector {
         writeln!(out, "\tsel: {}", Written(selector))?;
     }
+    write_lifetimes(out, sa, now)
+}
+
+/// As every setkey lays them out; 0 is no limit.
+fn write_lifetimes(out: &mut String, sa: &Sa, now: Time) -> fmt::Result {
+    let (runtime, hard, soft) = (
+        &sa.runtime,
+        &sa.config.lifetimes.hard,
+        &sa.config.lifetimes.soft,
+    );
+    let seconds = |time: Option<Duration>| time.map_or(0, |time| time.as_secs());
     writeln!(
         out,
-        "\tcurrent: {}(bytes)\tallocated: {}",
-        sa.runtime.octets(),
-        sa.runtime.packets()
+        "\tdiff: {}(s)\thard: {}(s)\tsoft: {}(s)",
+        runtime.age(now).as_secs(),
+        seconds(hard.since_added),
+        seconds(soft.since_added)
+    )?;
+    writeln!(
+        out,
+        "\tused: {}(s)\thard: {}(s)\tsoft: {}(s)",
+        seconds(runtime.in_use(now)),
+        seconds(hard.since_used),
+        seconds(soft.since_used)
+    )?;
+    writeln!(
+        out,
+        "\tcurrent: {}(bytes)\thard: {}(bytes)\tsoft: {}(bytes)",
+        runtime.octets(),
+        hard.octets.unwrap_or_default(),
+        soft.octets.unwrap_or_default()
+    )?;
+    writeln!(
+        out,
+        "\tallocated: {}\thard: {}\tsoft: {}",
+        runtime.packets(),
+        hard.packets.unwrap_or_default(),
+        soft.packets.unwrap_or_default()
     )
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sealway_core::spd::PolicyConfig;
-use sealway_core::{Command, Control, DefaultAction, Replaced, Tables};
+use sealway_core::{Command, Control, DefaultAction, Replaced, Tables, Time};
 use sealway_setkey::{Colour, Diagnostic, Keys, parse};
 use zeroize::Zeroizing;
 
@@ -70,14 +70,19 @@ pub(crate) fn apply_in(
 ) -> Result<Applied, Mistakes> {
     let tables = control.tables();
     let translation = translate(&tables, sources, language)?;
-    let mut output = answers(&translation.asked_before, &tables, keys);
+    let mut output = answers(&translation.asked_before, &tables, keys, control.now());
     let origins = translation.origins;
     if !translation.commands.is_empty() {
         control
             .apply(translation.commands)
             .map_err(|refused| origins.blame(&refused))?;
     }
-    output += &answers(&translation.asked_after, &control.tables(), keys);
+    output += &answers(
+        &translation.asked_after,
+        &control.tables(),
+        keys,
+        control.now(),
+    );
     let warnings = Mistakes::from(translation.warnings);
     Ok(Applied { output, warnings })
 }
@@ -196,10 +201,10 @@ pub(super) fn translate(
     Err(Mistakes(mistakes))
 }
 
-fn answers(questions: &[Question], tables: &Tables, keys: Keys) -> String {
+fn answers(questions: &[Question], tables: &Tables, keys: Keys, now: Time) -> String {
     questions
         .iter()
-        .map(|question| dump::answer(question, tables, keys))
+        .map(|question| dump::answer(question, tables, keys, now))
         .collect()
 }
 

@@ -36,6 +36,12 @@ pub struct Sa {
     pub encapsulation: Option<Encapsulation>,
     /// The traffic that it may carry; null: any.
     pub selector: Option<Selector>,
+    /// The highest sequence number accepted; 0 without a window.
+    pub received: u64,
+    /// What becomes of its numbers when the daemon ends.
+    pub restart: Restart,
+    /// How long it lasts.
+    pub lifetime: Lifetime,
     /// Its keys in hexadecimal, where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<Keys>,
@@ -198,6 +204,46 @@ pub struct Encapsulation {
     pub source: u16,
     /// The port at its destination.
     pub destination: u16,
+}
+
+/// What becomes of an SA's numbers when the daemon ends, however it ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// Whether they are kept in a state directory.
+    pub kept: bool,
+    /// What is lost if not: `sequence` (numbers are sent again), `replay` (packets recorded before
+    /// are accepted again).
+    pub loses: Vec<String>,
+    /// Reserved to be sent, up to this.
+    pub sent_up_to: Option<u64>,
+    /// Reserved to be accepted, up to this.
+    pub accepted_up_to: Option<u64>,
+}
+
+/// How long an SA lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetime {
+    /// Seconds since it was added.
+    pub since_added: u64,
+    /// Seconds since it sealed or opened its first packet; null: it never did.
+    pub since_used: Option<u64>,
+    /// Limits at which it ends.
+    pub hard: Limits,
+    /// Limits at which it is time to replace it.
+    pub soft: Limits,
+}
+
+/// Limits of an SA; null: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Octets, as `bytes` counts them.
+    pub bytes: Option<u64>,
+    /// Packets.
+    pub packets: Option<u64>,
+    /// Seconds since it was added.
+    pub since_added: Option<u64>,
+    /// Seconds since its first packet.
+    pub since_used: Option<u64>,
 }
 
 /// The keys of an SA, in hexadecimal without a prefix.

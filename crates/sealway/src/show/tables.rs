@@ -94,7 +94,53 @@ pub(super) fn sas(sas: &[Sa]) -> String {
         ]));
     }
     right(&mut table, &[6, 7, 8, 9, 10]);
-    table.to_string()
+    let mut text = table.to_string();
+    for sa in sas {
+        if let Some(lifetime) = lifetime(sa) {
+            text += &format!("\n\n{:#010x} {lifetime}", sa.spi);
+        }
+    }
+    if sas.iter().any(|sa| !sa.restart.kept) {
+        text += UNKEPT;
+    }
+    text
+}
+
+/// What is said below SAs that no state directory keeps.
+const UNKEPT: &str = "\n\nSequence numbers and replay windows are lost with the daemon: after a \
+     restart with the same keys numbers are sent again, which peers drop, and packets that were \
+     recorded before are accepted again. A directory in [daemon] state keeps them.";
+
+/// `age 20 s of 3600 (soft 3000), 1000 bytes of 5000`
+fn lifetime(sa: &Sa) -> Option<String> {
+    let of = &sa.lifetime;
+    let (hard, soft) = (of.hard, of.soft);
+    let kinds = [
+        ("bytes", sa.bytes, hard.bytes, soft.bytes),
+        ("packets", sa.packets, hard.packets, soft.packets),
+        (
+            "s since added",
+            of.since_added,
+            hard.since_added,
+            soft.since_added,
+        ),
+        (
+            "s since first use",
+            of.since_used.unwrap_or_default(),
+            hard.since_used,
+            soft.since_used,
+        ),
+    ];
+    let told = kinds.iter().filter_map(|(unit, current, hard, soft)| {
+        let limits = [("soft", soft), ("hard", hard)];
+        let limits: Vec<String> = limits
+            .iter()
+            .filter_map(|(name, limit)| Some(format!("{name} {}", (**limit)?)))
+            .collect();
+        (!limits.is_empty()).then(|| format!("{current} {unit} ({})", limits.join(", ")))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 pub(super) fn devices(devices: &[Device]) -> String {

@@ -80,7 +80,7 @@ fn authentication(authentication: Option<Authentication>) -> &'static str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::show::report::Keys;
+    use crate::show::report::{Keys, Lifetime, Restart};
 
     fn sa(suite: &str, encryption: &str, authentication: &str) -> Sa {
         Sa {
@@ -98,6 +98,9 @@ mod tests {
             esn: false,
             encapsulation: None,
             selector: None,
+            received: 0,
+            restart: Restart::default(),
+            lifetime: Lifetime::default(),
             keys: Some(Keys {
                 encryption: Zeroizing::new(encryption.into()),
                 authentication: Zeroizing::new(authentication.into()),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::host::{POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, nothing_arrives};
+use crate::host::{POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, nothing_arrives, until};
 
 #[test]
 fn flushed_sas_stop_the_traffic_and_new_ones_let_it_go_on() {
@@ -136,6 +136,16 @@ fn show_prints_tables_and_json() {
             "mode": "tunnel", "suite": "aes-128-gcm-16", "packets": 0, "bytes": 0, "sequence": 1,
             "reqid": 7, "replay_window": 64, "esn": false,
             "encapsulation": {"source": 4500, "destination": 4500}, "selector": null,
+            "received": 0,
+            "restart": {
+                "kept": false, "loses": ["sequence", "replay"],
+                "sent_up_to": null, "accepted_up_to": null,
+            },
+            "lifetime": {
+                "since_added": sas[0]["lifetime"]["since_added"], "since_used": null,
+                "hard": {"bytes": null, "packets": null, "since_added": null, "since_used": null},
+                "soft": {"bytes": null, "packets": null, "since_added": null, "since_used": null},
+            },
         })
     );
     let policies = a.show("policy");
@@ -182,4 +192,34 @@ fn keys_for_wireshark_are_not_printed_unasked() {
     let table = done(&a.run(&["show", "sa", "--wireshark", "--yes"]));
     let line = r#""IPv4","192.0.2.1","192.0.2.2","0x00010001","AES-GCM with 16 octet ICV [RFC4106]","0x000102030405060708090a0b0c0d0e0f10111213","NULL","""#;
     assert_eq!(table.lines().next(), Some(line));
+}
+
+#[test]
+fn an_sa_ends_at_its_hard_limit_and_says_so() {
+    let (left, right) = hosts();
+    let limited = SAS.replacen("-m tunnel", "-m tunnel -bh 3000 -bs 1500", 1);
+    let mut a = left.up(&for_host(1, TUNNEL), &(limited + &for_host(1, POLICIES)));
+    let _b = right.up(
+        &for_host(2, TUNNEL),
+        &(SAS.to_owned() + &for_host(2, POLICIES)),
+    );
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&here, &there, &[1; 100]);
+    assert_eq!(a.show("sa")[0]["lifetime"]["hard"]["bytes"], 3000);
+    let shown = done(&a.setkey("dump;"));
+    assert!(
+        shown.contains("hard: 3000(bytes)\tsoft: 1500(bytes)"),
+        "{shown}"
+    );
+    assert!(done(&a.run(&["show", "sa"])).contains("(soft 1500, hard 3000)"));
+    for _ in 0..4 {
+        here.send_to(&[2; 1000], there.local_addr().unwrap())
+            .unwrap();
+    }
+    a.wait_for("has reached its soft limit of octets");
+    a.wait_for("has reached its hard limit of octets and ends");
+    until(|| a.show("sa").as_array().unwrap().len() == 1);
+    here.send_to(b"too late", there.local_addr().unwrap())
+        .unwrap();
+    until(|| a.dropped("no_sa_out") > 0);
 }

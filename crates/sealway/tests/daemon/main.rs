@@ -9,5 +9,6 @@ mod live;
 mod metrics;
 mod path;
 mod reload;
+mod restart;
 mod robustness;
 mod traffic;

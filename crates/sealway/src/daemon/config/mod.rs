@@ -36,6 +36,8 @@ pub struct Config {
     pub control: PathBuf,
     /// Where metrics are served.
     pub metrics: Option<Place>,
+    /// The directory that keeps the numbers of SAs; `None`: they are lost with the process.
+    pub state: Option<PathBuf>,
 }
 
 /// The protected side: a TUN device.
@@ -136,6 +138,7 @@ impl Config {
             scripts: scripts(&file.policy.setkey, directory),
             control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
             metrics: metrics(file.daemon.metrics.as_ref(), directory)?,
+            state: file.daemon.state.as_ref().map(|path| directory.join(path)),
         };
         check(&file.daemon)?;
         Ok(config)
@@ -357,9 +360,6 @@ fn metrics(
 
 /// Keys of `[daemon]` that later versions will serve.
 fn check(daemon: &file::Daemon) -> Result<(), Box<Diagnostic>> {
-    if let Some(state) = &daemon.state {
-        return Err(not_yet(state.span(), "a state directory"));
-    }
     match &daemon.workers {
         Some(workers) if !is_one(workers.get_ref()) => {
             Err(not_yet(workers.span(), "more than one worker"))

@@ -50,6 +50,7 @@ fn the_shortest_file_has_its_defaults() {
         scripts: Vec::new(),
         control: "/run/sealway/control.sock".into(),
         metrics: None,
+        state: None,
     };
     assert_eq!(config, expected);
 }

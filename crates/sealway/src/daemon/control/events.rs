@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sealway_core::Tables;
+use sealway_core::{Tables, Time};
 
 use super::{Daemon, report};
 use crate::daemon::protocol::KeyDisplay;
@@ -37,7 +37,7 @@ impl Watch {
         let mut events = Vec::new();
         let tables = daemon.control.tables();
         if !Arc::ptr_eq(&tables, &self.tables) {
-            between(&self.tables, &tables, &mut events);
+            between(&self.tables, &tables, daemon.now(), &mut events);
             self.tables = tables;
         }
         let network = network(daemon);
@@ -56,12 +56,12 @@ impl Watch {
 }
 
 /// SAs and policies that came and went.
-fn between(before: &Tables, after: &Tables, events: &mut Vec<Event>) {
+fn between(before: &Tables, after: &Tables, now: Time, events: &mut Vec<Event>) {
     let serials = |tables: &Tables| tables.sad.iter().map(|sa| sa.serial).collect();
     let (old, new): (HashSet<_>, HashSet<_>) = (serials(before), serials(after));
     let gone = before.sad.iter().filter(|sa| !new.contains(&sa.serial));
     let came = after.sad.iter().filter(|sa| !old.contains(&sa.serial));
-    let told = |sa| report::sa(sa, KeyDisplay::Masked);
+    let told = |sa| report::sa(sa, KeyDisplay::Masked, now);
     events.extend(gone.map(|sa| Event::SaRemoved(told(sa))));
     events.extend(came.map(|sa| Event::SaAdded(told(sa))));
     let ids = |tables: &Tables| tables.spd.iter().map(|policy| policy.id).collect();

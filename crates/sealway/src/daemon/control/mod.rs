@@ -25,6 +25,7 @@ use sealway_setkey::{Colour, Keys};
 
 use super::network::{Network, Picture};
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
+use super::state::Reserver;
 use super::worker::{self, Event, Snapshot};
 use crate::setkey::{self, Language, Source};
 use crate::show;
@@ -52,6 +53,8 @@ pub(super) struct Daemon {
     /// What `show device` tells.
     pub(super) devices: Vec<show::report::Device>,
     pub(super) worker: WorkerHandle,
+    /// Keeps the numbers of SAs, if there is a state directory.
+    pub(super) reserver: Option<Reserver>,
     pub(super) signals: Signals,
     /// What it was started with.
     pub(super) files: Files,
@@ -104,6 +107,9 @@ impl Daemon {
         self.worker.ask(worker::Request::Stop);
         if self.worker.thread.join().is_err() {
             bail!("the worker panicked: this is an error of Sealway's, please report it");
+        }
+        if let Some(reserver) = self.reserver {
+            reserver.end()?;
         }
         outcome
     }
@@ -217,7 +223,7 @@ impl Daemon {
         }
     }
 
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         Time::since_start(self.started.elapsed())
     }
 
@@ -225,14 +231,14 @@ impl Daemon {
         match event {
             sealway_core::Event::SoftLimit { sa, limit } => {
                 self.news.push(show::report::Event::SoftLimit {
-                    sa: report::sa(sa, KeyDisplay::Masked),
+                    sa: report::sa(sa, KeyDisplay::Masked, self.now()),
                     limit: limit.name().into(),
                 });
                 tracing::info!("{} has reached its soft limit of {limit}", sa.config.id);
             }
             sealway_core::Event::HardLimit { sa, limit } => {
                 self.news.push(show::report::Event::HardLimit {
-                    sa: report::sa(sa, KeyDisplay::Masked),
+                    sa: report::sa(sa, KeyDisplay::Masked, self.now()),
                     limit: limit.name().into(),
                 });
                 tracing::warn!(
@@ -397,7 +403,7 @@ impl Daemon {
         let tables = self.control.tables();
         match what {
             What::Policy => Reply::ok(report::policies(&tables)),
-            What::Sa => Reply::ok(report::sas(&tables, keys)),
+            What::Sa => Reply::ok(report::sas(&tables, keys, self.now())),
             What::Device => Reply::ok(&self.devices),
             What::Stats => Reply::ok(report::stats(&self.worker.counters())),
         }
@@ -405,6 +411,17 @@ impl Daemon {
 }
 
 impl WorkerHandle {
+    /// Waits until the worker has begun another batch; whether it has.
+    pub(super) fn batch_passer(&self) -> impl Fn() -> bool + Send + 'static {
+        let (requests, wake) = (self.requests.clone(), Arc::clone(&self.wake));
+        move || {
+            let (done, published) = mpsc::channel();
+            let is_asked = requests.send(worker::Request::Publish(done)).is_ok();
+            wake.wake();
+            is_asked && published.recv_timeout(PATIENCE).is_ok()
+        }
+    }
+
     pub(super) fn ask(&self, request: worker::Request) {
         // A worker that has ended is noticed elsewhere.
         let _ = self.requests.send(request);

@@ -143,6 +143,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("outside.clear", outside.clear != wanted.outside.clear),
         ("daemon.control", running.control != wanted.control),
         ("daemon.metrics", running.metrics != wanted.metrics),
+        ("daemon.state", running.state != wanted.state),
     ];
     let mut names: Vec<_> = differ
         .into_iter()

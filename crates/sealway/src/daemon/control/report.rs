@@ -1,9 +1,11 @@
 //! From the engine's state to what `show` shows.
 
-use sealway_core::sad::Sa;
+use std::time::Duration;
+
+use sealway_core::sad::{Lifetime, Sa};
 use sealway_core::selector::{Selector, Upper};
 use sealway_core::spd::{Action, Mode, Policy};
-use sealway_core::{Acquire, DropReason, Tables};
+use sealway_core::{Acquire, DropReason, Tables, Time};
 use sealway_crypto::{SecretKey, Sequence};
 use zeroize::Zeroizing;
 
@@ -12,15 +14,15 @@ use crate::daemon::worker::{Failure, Snapshot};
 use crate::setkey::{Written, priority_of};
 use crate::show::report;
 
-pub(super) fn sas(tables: &Tables, keys: KeyDisplay) -> Vec<report::Sa> {
-    tables.sad.iter().map(|one| sa(one, keys)).collect()
+pub(super) fn sas(tables: &Tables, keys: KeyDisplay, now: Time) -> Vec<report::Sa> {
+    tables.sad.iter().map(|one| sa(one, keys, now)).collect()
 }
 
 pub(super) fn policies(tables: &Tables) -> Vec<report::Policy> {
     tables.spd.iter().map(|one| policy(one)).collect()
 }
 
-pub(super) fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
+pub(super) fn sa(sa: &Sa, keys: KeyDisplay, now: Time) -> report::Sa {
     let config = &sa.config;
     report::Sa {
         source: config.source,
@@ -40,6 +42,14 @@ pub(super) fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
             destination: udp.destination,
         }),
         selector: config.selector.as_ref().map(selector),
+        received: sa.runtime.progress().top,
+        restart: restart(sa),
+        lifetime: report::Lifetime {
+            since_added: sa.runtime.age(now).as_secs(),
+            since_used: sa.runtime.in_use(now).map(|time| time.as_secs()),
+            hard: limits(&config.lifetimes.hard),
+            soft: limits(&config.lifetimes.soft),
+        },
         keys: match keys {
             KeyDisplay::Masked => None,
             KeyDisplay::Shown => Some(report::Keys {
@@ -47,6 +57,33 @@ pub(super) fn sa(sa: &Sa, keys: KeyDisplay) -> report::Sa {
                 authentication: hex(&config.authentication_key),
             }),
         },
+    }
+}
+
+fn restart(sa: &Sa) -> report::Restart {
+    let kept = sa.runtime.is_kept();
+    let has_window = sa.config.sequence.window.is_some();
+    let lost = match (kept, has_window) {
+        (true, _) => &[][..],
+        (false, true) => &["sequence", "replay"],
+        (false, false) => &["sequence"],
+    };
+    let reserved = sa.runtime.progress().reserved;
+    report::Restart {
+        kept,
+        loses: lost.iter().map(ToString::to_string).collect(),
+        sent_up_to: kept.then_some(reserved.send),
+        accepted_up_to: (kept && has_window).then_some(reserved.receive),
+    }
+}
+
+fn limits(lifetime: &Lifetime) -> report::Limits {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+    report::Limits {
+        bytes: lifetime.octets,
+        packets: lifetime.packets,
+        since_added: seconds(lifetime.since_added),
+        since_used: seconds(lifetime.since_used),
     }
 }
 

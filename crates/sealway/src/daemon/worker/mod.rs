@@ -22,6 +22,7 @@ use sealway_io::tun::Tun;
 use sealway_packet::{Packet, Pool};
 use sealway_wire::TooBig;
 
+use super::state::Bell;
 use crate::adaptor::{self, Exits};
 
 pub(super) use counters::{Counters, Failure, Snapshot};
@@ -80,6 +81,8 @@ pub(super) struct Ways {
     pub(super) events: SyncSender<Event>,
     /// Wakes control.
     pub(super) wake_control: Arc<Wake>,
+    /// Rung where reserved numbers become scarce.
+    pub(super) bell: Bell,
     /// Where the counters are published.
     pub(super) board: Arc<Mutex<Snapshot>>,
 }
@@ -226,7 +229,10 @@ impl Worker<'_> {
             self.deliver(made);
         }
         while let Some(event) = self.datapath.poll_event() {
-            self.tell(Event::Engine(event));
+            match event {
+                sealway_core::Event::ReserveMore { .. } => self.ways.bell.ring(),
+                event => self.tell(Event::Engine(event)),
+            }
         }
     }
 

@@ -85,6 +85,7 @@ fn ways() -> (Ways, mpsc::Sender<Request>) {
         wake: Arc::new(Wake::new().unwrap()),
         events: mpsc::sync_channel(1).0,
         wake_control: Arc::new(Wake::new().unwrap()),
+        bell: Bell::new().0,
         board: Arc::default(),
     };
     (ways, asked)

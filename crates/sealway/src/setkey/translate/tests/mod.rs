@@ -268,14 +268,17 @@ fn an_sa_may_be_replaced_in_one_transaction() {
 #[test]
 fn questions_before_the_first_change_see_what_was_and_others_what_is() {
     let mut control = control();
-    let add = format!("add ::1 ::2 esp 256 {KEY};");
+    let add = format!("add ::1 ::2 esp 256 -lh 60 -bs 999 {KEY};");
     let said = run(
         &mut control,
         &format!("dump; {add} get ::1 ::2 esp 256; spddump;"),
     );
     let expected = "No SAD entries.\n::1 ::2 \n\tesp mode=any spi=256(0x00000100) \
                     reqid=0(0x00000000)\n\tE: aes-gcm-16  ******** ******** ******** ******** ********\n\
-                    \tseq=0x00000000 replay=1024 state=mature \n\tcurrent: 0(bytes)\tallocated: 0\n\
+                    \tseq=0x00000000 replay=1024 state=mature \n\tdiff: 0(s)\thard: 60(s)\tsoft: 0(s)\n\
+                    \tused: 0(s)\thard: 0(s)\tsoft: 0(s)\n\
+                    \tcurrent: 0(bytes)\thard: 0(bytes)\tsoft: 999(bytes)\n\
+                    \tallocated: 0\thard: 0\tsoft: 0\n\
                     No SPD entries.\n";
     assert_eq!(said, expected);
 }
