@@ -354,3 +354,75 @@ fn a_replacement_keeps_what_is_the_same_and_is_whole_or_nothing() {
     assert_eq!(control.replace(bad).unwrap_err().index, 5);
     assert!(Arc::ptr_eq(&tables, &control.tables()));
 }
+
+proptest::proptest! {
+    /// The naive twin: empty databases to which the same commands are applied.
+    #[test]
+    fn what_a_replacement_makes_is_what_the_commands_make_of_nothing(
+        targets in proptest::collection::vec(
+            (
+                proptest::collection::vec((0..6u32, 0..2u32), 0..8),
+                proptest::collection::vec((0..3usize, 0..4u32, 0..3u8, 0..2u8), 0..8),
+            ),
+            1..6,
+        )
+    ) {
+        let mut replaced = control();
+        for (sas, policies) in targets {
+            let commands = target(&sas, &policies);
+            let before = replaced.tables();
+            replaced.replace(commands.clone()).unwrap();
+            let after = replaced.tables();
+            let mut fresh = control();
+            fresh.apply(commands).unwrap();
+            let twin = fresh.tables();
+            let sas = |tables: &Tables| {
+                tables.sad.iter().map(|sa| sa.config.clone()).collect::<Vec<_>>()
+            };
+            proptest::prop_assert_eq!(sas(&after), sas(&twin));
+            let policies = |tables: &Tables| {
+                tables.spd.iter().map(|policy| policy.config.clone()).collect::<Vec<_>>()
+            };
+            proptest::prop_assert_eq!(policies(&after), policies(&twin));
+            for sa in after.sad.iter() {
+                let was = before.sad.find(&sa.config.id);
+                let is_same = was.is_some_and(|was| was.config == sa.config);
+                proptest::prop_assert_eq!(is_same, was.is_some_and(|was| Arc::ptr_eq(was, sa)));
+            }
+        }
+    }
+}
+
+/// SAs by SPI and request identifier, policies by direction, priority, selector and action; what
+/// would be there twice is left out.
+fn target(sas: &[(u32, u32)], policies: &[(usize, u32, u8, u8)]) -> Vec<Command> {
+    let mut seen = std::collections::HashSet::new();
+    let sas = sas
+        .iter()
+        .filter(|(spi, _)| seen.insert(*spi))
+        .map(|(spi, reqid)| {
+            Command::AddSa(Box::new(SaConfig {
+                reqid: *reqid,
+                ..config(0x1000 + spi)
+            }))
+        });
+    let mut seen = std::collections::HashSet::new();
+    let policies = policies
+        .iter()
+        .filter(|(direction, priority, length, _)| seen.insert((*direction, *priority, *length)))
+        .map(|(direction, priority, length, action)| {
+            use crate::selector::{AddressRange, Selector, Upper};
+            let range = AddressRange::prefix("10.0.0.0".parse().unwrap(), *length).unwrap();
+            Command::AddPolicy(PolicyConfig {
+                direction: Direction::ALL[*direction],
+                selector: Selector::new(range, range, Upper::Any).unwrap(),
+                priority: *priority,
+                action: if *action == 0 {
+                    Action::Bypass
+                } else {
+                    Action::Discard
+                },
+            })
+        });
+    sas.chain(policies).collect()
+}
