@@ -66,7 +66,7 @@ const TOOLS: [Tool; 12] = [
     Tool {
         command: "nft",
         package: "nftables",
-        purpose: "the host's packet filter in tests",
+        purpose: "the guard of the host",
     },
     Tool {
         command: "valgrind",

@@ -8,7 +8,7 @@
 //! | [`outside`] | the unprotected side: UDP, raw protocols 50 and 51, whole packets |
 //! | [`clear`] | the device for BYPASS traffic |
 //! | [`memory`], [`fault`] | an outside without a kernel; one that misbehaves on purpose |
-//! | [`netlink`], [`sysctl`] | links, addresses, routes, switches |
+//! | [`netlink`], [`netfilter`], [`sysctl`] | links, addresses, routes, rules; the packet filter's reports; switches |
 //! | [`namespace`], [`process`] | network namespaces that die with us, children that do too |
 //! | [`capture`] | every frame of an interface |
 //! | [`poll`], [`readiness`] | waiting, and ending a wait |
@@ -25,6 +25,7 @@ pub mod device;
 pub mod fault;
 pub mod memory;
 pub mod namespace;
+pub mod netfilter;
 pub mod netlink;
 pub mod outside;
 pub mod poll;

@@ -29,6 +29,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the daemon in the foreground
     Up(daemon::Arguments),
+    /// End the daemon, or clear away what a crash left of it
+    Down(daemon::down::Arguments),
     /// Check a configuration or a script without a daemon
     Check(check::Arguments),
     /// Have the daemon read its files again
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Up(arguments) => daemon::run(arguments),
+        Command::Down(arguments) => daemon::down::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Reload(arguments) => ask::reload(arguments),
         Command::Status(arguments) => ask::status(arguments),

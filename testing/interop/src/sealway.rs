@@ -107,9 +107,7 @@ impl Sealway {
         );
         for (family, protocol) in [("-4", 1), ("-6", 58)] {
             script += &format!(
-                "ip {family} rule add pref 100 lookup local
-                 ip {family} rule del pref 0
-                 ip {family} rule add pref 10 iif {OUTSIDE} ipproto {protocol} lookup 42
+                "ip {family} rule add pref 10 iif {OUTSIDE} ipproto {protocol} lookup 42
                  ip {family} route add default dev {CLEAR} table 42\n"
             );
         }

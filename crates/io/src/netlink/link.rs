@@ -87,6 +87,13 @@ impl Netlink {
         })
     }
 
+    /// Sets how many segments a packet may have that the link is given to split; 1: none.
+    pub fn set_gso_segments(&mut self, index: u32, most: u32) -> Result<(), Error> {
+        self.change_link(of(index, vec![LinkAttribute::GsoMaxSegs(most)]), || {
+            format!("cannot set the segments of interface {index} to {most}")
+        })
+    }
+
     /// The link will make no IPv6 address for itself (`addrgenmode none`).
     pub fn set_no_own_addresses(&mut self, index: u32) -> Result<(), Error> {
         let none = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);

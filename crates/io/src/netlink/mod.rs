@@ -1,4 +1,4 @@
-//! Links, addresses and routes of one network namespace, by the kernel's rtnetlink.
+//! Links, addresses, routes and routing rules of one network namespace, by the kernel's rtnetlink.
 //!
 //! A [`Netlink`] stays in the namespace of the thread that opened it. Every call waits for the
 //! kernel's answer, which comes at once.
@@ -8,11 +8,15 @@ mod conversation;
 mod link;
 mod monitor;
 mod route;
+mod rule;
+mod table;
 
 use std::net::IpAddr;
 
 pub use conversation::{Error, Netlink};
 pub use monitor::Monitor;
+pub use rule::{Action, KERNEL, LOCAL_TABLE, Rule};
+pub use table::{Entry, MAIN_TABLE};
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,8 @@ pub enum Change {
     Route(Route),
     /// A route of the main table is gone.
     RouteGone(Route),
+    /// Routing rules came or went.
+    Rules,
     /// The kernel had more to say than fitted: ask for everything again.
     Missed,
 }

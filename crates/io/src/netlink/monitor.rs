@@ -66,7 +66,11 @@ const GROUPS: u32 = (libc::RTMGRP_LINK
     | libc::RTMGRP_IPV4_IFADDR
     | libc::RTMGRP_IPV6_IFADDR
     | libc::RTMGRP_IPV4_ROUTE
-    | libc::RTMGRP_IPV6_ROUTE) as u32;
+    | libc::RTMGRP_IPV6_ROUTE
+    | RULES) as u32;
+
+/// `RTNLGRP_IPV4_RULE` and `RTNLGRP_IPV6_RULE`; the first of the groups has the bit 0.
+const RULES: i32 = 1 << 7 | 1 << 18;
 
 fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
     let NetlinkPayload::InnerMessage(message) = payload else {
@@ -79,6 +83,7 @@ fn change(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Change> {
         RouteNetlinkMessage::DelAddress(address) => address_of(&address).map(Change::AddressGone),
         RouteNetlinkMessage::NewRoute(route) => main_route_of(&route).map(Change::Route),
         RouteNetlinkMessage::DelRoute(route) => main_route_of(&route).map(Change::RouteGone),
+        RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => Some(Change::Rules),
         _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! The other end of the control socket.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -56,6 +57,38 @@ pub fn ask_warned<T: DeserializeOwned>(
     socket: &Path,
     request: &Request,
 ) -> Result<(T, String), Error> {
+    converse(socket, request).map(|(answer, warning, _)| (answer, warning))
+}
+
+/// Tells the daemon at `socket` to end and waits until it has.
+///
+/// # Errors
+/// Why it does not.
+pub fn end(socket: &Path) -> Result<(), Error> {
+    let ((), _, mut stream) = converse(socket, &Request::Down {})?;
+    let broken = |error| Error::Broken {
+        path: socket.to_owned(),
+        error,
+    };
+    stream
+        .get_ref()
+        .set_read_timeout(Some(LAST))
+        .map_err(broken)?;
+    // It closes the connection when all is done.
+    match stream.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(broken(error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// How long a daemon may take to end.
+const LAST: Duration = Duration::from_secs(30);
+
+/// The answer, the warning with it, and the connection.
+fn converse<T: DeserializeOwned>(
+    socket: &Path,
+    request: &Request,
+) -> Result<(T, String, BufReader<UnixStream>), Error> {
     let broken = |error| Error::Broken {
         path: socket.to_owned(),
         error,
@@ -69,7 +102,7 @@ pub fn ask_warned<T: DeserializeOwned>(
         Reply::Ok {
             result, warning, ..
         } => serde_json::from_value(result)
-            .map(|result| (result, warning))
+            .map(|answer| (answer, warning, lines))
             .map_err(io::Error::from)
             .map_err(broken),
         Reply::Error { message, mistakes } => Err(Error::Refused { message, mistakes }),

@@ -26,28 +26,37 @@ const BUFFER: usize = 4 << 20;
 /// holds one of each while it waits.
 const BUFFERS: usize = 8;
 
-/// Opens all devices in the calling thread's namespace; `link_mtu` is the outside's. They vanish
-/// when dropped.
-pub(super) fn open(
-    config: &Config,
-    netlink: &mut Netlink,
-    link_mtu: u16,
-) -> anyhow::Result<Devices> {
+/// Opens all devices in the calling thread's namespace; they do nothing yet. They vanish when
+/// dropped.
+pub(super) fn open(config: &Config) -> anyhow::Result<Devices> {
     // The outside first: a port in use should not make a device flicker.
     let outside = Outside::open(&outside::Config {
         addresses: config.outside.addresses.clone(),
         port: config.outside.port,
         buffer: BUFFER,
     })?;
+    let clear = config.outside.clear.as_ref();
     Ok(Devices {
-        inside: inside(&config.inside, netlink, link_mtu)?,
-        clear: match &config.outside.clear {
-            Some(name) => Some(clear(name, netlink, link_mtu)?),
-            None => None,
-        },
+        inside: Tun::open(&config.inside.device)?,
+        clear: clear.map(|name| Clear::open(name)).transpose()?,
         outside,
         pool: Pool::new(BUFFERS, BUFFERS),
     })
+}
+
+/// Gives them addresses and routes; `link_mtu` is the outside's.
+pub(super) fn dress(
+    devices: &Devices,
+    config: &Config,
+    netlink: &mut Netlink,
+    link_mtu: u16,
+) -> anyhow::Result<()> {
+    dress_inside(&devices.inside, &config.inside, netlink, link_mtu)?;
+    if let Some(clear) = &devices.clear {
+        take_from_anywhere(devices.inside.name());
+        dress_clear(clear.tun(), netlink, link_mtu)?;
+    }
+    Ok(())
 }
 
 /// What `show device` tells of them.
@@ -97,8 +106,12 @@ pub(super) fn report(
         .collect())
 }
 
-fn inside(config: &Inside, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<Tun> {
-    let tun = Tun::open(&config.device)?;
+fn dress_inside(
+    tun: &Tun,
+    config: &Inside,
+    netlink: &mut Netlink,
+    link_mtu: u16,
+) -> anyhow::Result<()> {
     let fitting = u32::from(link_mtu).saturating_sub(OVERHEAD).max(LEAST_MTU);
     netlink.set_mtu(tun.index(), config.mtu.unwrap_or(fitting))?;
     for prefix in &config.addresses {
@@ -110,7 +123,7 @@ fn inside(config: &Inside, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Resu
         add_route(prefix, tun.index(), netlink)
             .with_context(|| format!("{prefix} cannot be routed to {}", config.device))?;
     }
-    Ok(tun)
+    Ok(())
 }
 
 /// A persistent device may have the address from last time.
@@ -156,21 +169,23 @@ fn is_there(error: &Error) -> bool {
     error.errno == Errno::EEXIST as i32
 }
 
-/// The host routes on what comes out of the clear device, whoever sent it: its own packets too,
-/// which it would otherwise take for forged.
-fn clear(name: &str, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<Clear> {
-    let clear = Clear::open(name)?;
-    let index = clear.tun().index();
-    netlink.set_mtu(index, u32::from(link_mtu).max(LEAST_MTU))?;
-    netlink.set_state(index, State::Up)?;
+fn dress_clear(tun: &Tun, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<()> {
+    netlink.set_mtu(tun.index(), u32::from(link_mtu).max(LEAST_MTU))?;
+    netlink.set_state(tun.index(), State::Up)?;
+    take_from_anywhere(tun.name());
+    Ok(())
+}
+
+/// The host takes what comes out of the device, whoever sent it and wherever its sender lives:
+/// clear traffic comes from the host itself, or from where no route leads back by this device.
+fn take_from_anywhere(device: &str) {
     for (switch, value) in [
         ("accept_local", "1"),
         ("rp_filter", "0"),
         ("forwarding", "1"),
     ] {
-        if let Err(error) = sysctl::set(&format!("ipv4/conf/{name}/{switch}"), value) {
+        if let Err(error) = sysctl::set(&format!("ipv4/conf/{device}/{switch}"), value) {
             tracing::warn!("clear traffic may not pass: {error}");
         }
     }
-    Ok(clear)
 }

@@ -9,8 +9,10 @@ pub mod client;
 pub mod config;
 mod control;
 mod devices;
+pub mod down;
 pub mod metrics;
 mod network;
+mod perimeter;
 pub mod protocol;
 mod state;
 mod worker;
@@ -33,10 +35,11 @@ use sealway_packet::Pool;
 use sealway_setkey::{Colour, Keys};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::setkey;
+use crate::{setkey, show};
 use config::{Config, Diagnosed};
 use control::{Daemon, Files, Signals, Socket, WorkerHandle};
-use network::Network;
+use network::{Network, Picture};
+use perimeter::{Before, Perimeter};
 use state::{Bell, Reserver, State};
 use worker::{Devices, Snapshot, Ways};
 
@@ -84,8 +87,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         "sealway: ready: {}",
         summary(&config, &daemon)
     );
-    if let Some(place) = &metrics {
-        metrics::serve(place, control_socket)?;
+    if let Some(place) = &metrics
+        && let Err(error) = metrics::serve(place, control_socket)
+    {
+        // A start that fails leaves no guard.
+        daemon.end()?;
+        return Err(error);
     }
     tell_service_manager(NotifyState::Ready);
     let outcome = daemon.run();
@@ -100,19 +107,83 @@ fn tell_service_manager(state: NotifyState<'_>) {
     }
 }
 
-/// Opens the devices and starts the worker.
+/// Opens the devices, guards the host and starts the worker. Where that fails, the guard is as it
+/// was before.
 fn start(
     config: &Config,
-    mut control: Control,
+    control: Control,
     state: Option<State>,
     socket: Socket,
     signals: Signals,
     files: Files,
 ) -> anyhow::Result<Daemon> {
     let mut network = Network::open()?;
+    // Whoever has the device has the guard of that name, too.
+    let devices = devices::open(config)?;
+    let mut perimeter = Perimeter::new(config);
+    let before = perimeter.raise(devices.outside.port(), network.netlink())?;
+    let serving = begin(
+        config,
+        (control, state),
+        devices,
+        &mut network,
+        &mut perimeter,
+    );
+    if serving.is_err()
+        && before == Before::Nothing
+        && let Err(error) = perimeter.lower(network.netlink())
+    {
+        tracing::warn!("the guard stays: {error:#}");
+    }
+    let Serving {
+        control,
+        picture,
+        started,
+        report,
+        worker,
+        reserver,
+    } = serving?;
+    Ok(Daemon {
+        control,
+        socket,
+        network,
+        picture,
+        started,
+        perimeter,
+        outside: config.outside.addresses.clone(),
+        devices: report,
+        worker,
+        reserver,
+        signals,
+        asked_to_end: false,
+        files,
+        reloads: 0,
+        clients: 0,
+        news: Vec::new(),
+    })
+}
+
+/// What serves once the host is guarded.
+struct Serving {
+    control: Control,
+    picture: Picture,
+    started: Instant,
+    report: Vec<show::report::Device>,
+    worker: WorkerHandle,
+    reserver: Option<Reserver>,
+}
+
+fn begin(
+    config: &Config,
+    (mut control, state): (Control, Option<State>),
+    devices: Devices,
+    network: &mut Network,
+    perimeter: &mut Perimeter,
+) -> anyhow::Result<Serving> {
     let outside = &config.outside.addresses;
     let link_mtu = network.picture(outside)?.mtu;
-    let devices = devices::open(config, network.netlink(), link_mtu)?;
+    devices::dress(&devices, config, network.netlink(), link_mtu)?;
+    perimeter.follow(network.netlink())?;
     let report = devices::report(config, &devices, network.netlink())?;
     let picture = network.picture(outside)?;
     picture.complain();
@@ -129,21 +200,13 @@ fn start(
         .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
         .transpose()?;
     worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
-    Ok(Daemon {
+    Ok(Serving {
         control,
-        socket,
-        network,
         picture,
-        outside: outside.clone(),
         started,
-        devices: report,
+        report,
         worker,
         reserver,
-        signals,
-        files,
-        reloads: 0,
-        clients: 0,
-        news: Vec::new(),
     })
 }
 

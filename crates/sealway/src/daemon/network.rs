@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use sealway_io::netlink::{Address, Change, Error, Link, Monitor, Netlink};
+use sealway_io::netlink::{Address, Error, Link, Monitor, Netlink};
 
 /// A subscription to changes, and a conversation to ask for everything.
 #[derive(Debug)]
@@ -46,10 +46,7 @@ impl Network {
 
     /// Whether something changed that can concern us, since this was last asked.
     pub(super) fn has_changed(&mut self) -> Result<bool, Error> {
-        let changes = self.monitor.changes()?;
-        Ok(changes
-            .iter()
-            .any(|change| !matches!(change, Change::Route(_) | Change::RouteGone(_))))
+        Ok(!self.monitor.changes()?.is_empty())
     }
 
     /// To ask and to change things.

@@ -31,6 +31,8 @@ pub enum Request {
     Register {},
     /// Give out an SPI that no SA has.
     Getspi(Getspi),
+    /// End, and take away the guard. The connection closes when that is done.
+    Down {},
 }
 
 /// What SPI is wanted.

@@ -71,6 +71,14 @@ pub(super) fn inner_host(end: End, family: Family) -> IpAddr {
     inner(end, family, 2)
 }
 
+/// Any address: where a default route leads.
+pub(super) fn anywhere(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// The network behind a gateway: its address and the length of its prefix.
 pub(super) fn inner_network(end: End, family: Family) -> (IpAddr, u8) {
     (inner(end, family, 0), link_prefix(family))

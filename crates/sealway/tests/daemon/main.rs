@@ -3,6 +3,7 @@
 
 mod acquire;
 mod bad_input;
+mod guard;
 mod host;
 mod life;
 mod live;

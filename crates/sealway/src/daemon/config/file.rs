@@ -25,6 +25,8 @@ pub(super) struct Inside {
     pub(super) addresses: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) routes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) interfaces: Vec<Spanned<String>>,
     pub(super) mtu: Option<Spanned<u32>>,
     pub(super) namespace: Option<Spanned<String>>,
 }
@@ -51,6 +53,7 @@ pub(super) struct Policy {
 #[serde(deny_unknown_fields)]
 pub(super) struct Daemon {
     pub(super) control: Option<String>,
+    pub(super) guard: Option<bool>,
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) state: Option<String>,
     pub(super) metrics: Option<Spanned<String>>,
@@ -106,6 +109,7 @@ fn plain(message: &str) -> String {
         (", expected a sequence", ", expected a list in [ ]"),
         (", expected u16", ", expected a number from 0 to 65535"),
         (", expected u32", ", expected a number"),
+        (", expected a boolean", ", expected true or false"),
         (", expected struct File", ", expected a file of keys"),
         (
             ", expected struct Inside",

@@ -38,6 +38,17 @@ pub struct Config {
     pub metrics: Option<Place>,
     /// The directory that keeps the numbers of SAs; `None`: they are lost with the process.
     pub state: Option<PathBuf>,
+    /// Whether the host is guarded.
+    pub guard: Guard,
+}
+
+/// Whether packets are kept from going round Sealway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// They are.
+    On,
+    /// That is left to the user.
+    Off,
 }
 
 /// The protected side: a TUN device.
@@ -49,6 +60,8 @@ pub struct Inside {
     pub addresses: Vec<Prefix>,
     /// What the host is to send into it.
     pub routes: Vec<Prefix>,
+    /// Other interfaces that protected hosts are on.
+    pub interfaces: Vec<String>,
     /// The largest packet, in octets; `None`: what fits the outside in most cases.
     pub mtu: Option<u32>,
 }
@@ -123,6 +136,19 @@ impl Config {
             .map_err(|diagnostic| Diagnosed(diagnostic.render(&name, &text, colour)))
     }
 
+    /// Reads the configuration and none of the scripts.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and column.
+    pub fn load_alone(path: &Path, colour: Colour) -> Result<Config, Diagnosed> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Diagnosed(format!("error: cannot read {name}: {error}\n")))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Config::parse(&text, directory)
+            .map_err(|diagnostic| Diagnosed(diagnostic.render(&name, &text, colour)))
+    }
+
     /// Reads a configuration that stands in `directory`.
     ///
     /// # Errors
@@ -139,6 +165,10 @@ impl Config {
             control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
             metrics: metrics(file.daemon.metrics.as_ref(), directory)?,
             state: file.daemon.state.as_ref().map(|path| directory.join(path)),
+            guard: match file.daemon.guard {
+                Some(false) => Guard::Off,
+                Some(true) | None => Guard::On,
+            },
         };
         check(&file.daemon)?;
         Ok(config)
@@ -194,12 +224,28 @@ fn inside(inside: file::Inside) -> Result<Inside, Box<Diagnostic>> {
         );
         return Err(wrong(mtu.span().into(), message));
     }
+    let name = device(inside.device)?;
     Ok(Inside {
-        device: device(inside.device)?,
+        interfaces: interfaces(inside.interfaces, &name)?,
+        device: name,
         addresses: prefixes(&inside.addresses, "an address such as 10.1.0.1/24")?,
         routes: networks(&inside.routes)?,
         mtu: inside.mtu.map(Spanned::into_inner),
     })
+}
+
+fn interfaces(names: Vec<Spanned<String>>, inside: &str) -> Result<Vec<String>, Box<Diagnostic>> {
+    let one = |name: Spanned<String>| {
+        let span = name.span();
+        let name = device(name)?;
+        if name == inside || name == "lo" {
+            let message =
+                "protected hosts are on no interface of this name: name the one that leads to them";
+            return Err(wrong(span.into(), message));
+        }
+        Ok(name)
+    };
+    names.into_iter().map(one).collect()
 }
 
 fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagnostic>> {
@@ -220,6 +266,12 @@ fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagn
         let message = "the clear device must be another than the inside device";
         return Err(wrong(clear.span().into(), message));
     }
+    if let Some(clear) = &outside.clear
+        && inside.interfaces.contains(clear.get_ref())
+    {
+        let message = "the clear device is no interface that protected hosts are on";
+        return Err(wrong(clear.span().into(), message));
+    }
     Ok(Outside {
         addresses,
         port: outside.port.unwrap_or(PORT),
@@ -238,17 +290,18 @@ fn seconds(number: Option<&Spanned<u32>>) -> Result<Option<Duration>, Box<Diagno
     }
 }
 
-/// A name that an interface can have: the kernel's rule.
+/// A name that an interface can have: the kernel's rule, and no sign that means something to a
+/// packet filter.
 fn device(name: Spanned<String>) -> Result<String, Box<Diagnostic>> {
     let span = name.span();
     let name = name.into_inner();
-    let taken = |octet: u8| octet.is_ascii_graphic() && !b"/:%".contains(&octet);
+    let taken = |octet: u8| octet.is_ascii_graphic() && !b"/:%*\"\\".contains(&octet);
     let sound = (1..16).contains(&name.len()) && name.bytes().all(taken) && !name.starts_with("..");
     if sound && name != "." {
         return Ok(name);
     }
     let message = "no interface can have this name: expected 1 to 15 letters, digits or signs \
-                   without '/', ':', '%' and blanks";
+                   without '/', ':', '%', '*', '\"', '\\' and blanks";
     Err(wrong(span.into(), message))
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sealway_core::DefaultAction;
 use sealway_setkey::Colour;
 
-use super::{Config, Inside, Outside, Place, Prefix};
+use super::{Config, Guard, Inside, Outside, Place, Prefix};
 
 /// The shortest file there is.
 const SHORTEST: &str = r#"[[inside]]
@@ -38,6 +38,7 @@ fn the_shortest_file_has_its_defaults() {
             device: "seal0".into(),
             addresses: Vec::new(),
             routes: Vec::new(),
+            interfaces: Vec::new(),
             mtu: None,
         },
         outside: Outside {
@@ -51,6 +52,7 @@ fn the_shortest_file_has_its_defaults() {
         control: "/run/sealway/control.sock".into(),
         metrics: None,
         state: None,
+        guard: Guard::On,
     };
     assert_eq!(config, expected);
 }
@@ -62,6 +64,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         device = "seal0"
         addresses = ["10.1.0.1/24", "fd00:1::1"]
         routes = ["0.0.0.0/1", "fd00:2::/64"]
+        interfaces = ["eth1"]
         mtu = 1380
         [[outside]]
         addresses = ["192.0.2.1", "2001:db8::1"]
@@ -74,6 +77,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         [daemon]
         control = "run/control.sock"
         workers = "auto"
+        guard = false
     "#;
     let config = Config::parse(text, Path::new("etc")).unwrap();
     let prefix = |text: &str, length| Prefix {
@@ -81,6 +85,8 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         length,
     };
     let inside = &config.inside;
+    assert_eq!(inside.interfaces, ["eth1"]);
+    assert_eq!(config.guard, Guard::Off);
     assert_eq!(
         inside.addresses,
         [prefix("10.1.0.1", 24), prefix("fd00:1::1", 128)]
@@ -206,7 +212,7 @@ fn a_name_that_no_interface_can_have_is_refused() {
     says(
         &with("seal0", "a/b"),
         r#"
-error: no interface can have this name: expected 1 to 15 letters, digits or signs without '/', ':', '%' and blanks
+error: no interface can have this name: expected 1 to 15 letters, digits or signs without '/', ':', '%', '*', '"', '\' and blanks
  --> sealway.toml:2:10
   |
 2 | device = "a/b"
@@ -484,6 +490,23 @@ error: a time of 0: expected a number of seconds
   |
 6 | mtu-expires = 0
   |               ^
+"#,
+    );
+}
+
+#[test]
+fn the_inside_device_is_no_interface_that_protected_hosts_are_on() {
+    says(
+        &with(
+            "device = \"seal0\"",
+            "device = \"seal0\"\ninterfaces = [\"eth1\", \"seal0\"]",
+        ),
+        r#"
+error: protected hosts are on no interface of this name: name the one that leads to them
+ --> sealway.toml:3:23
+  |
+3 | interfaces = ["eth1", "seal0"]
+  |                       ^^^^^^^
 "#,
     );
 }

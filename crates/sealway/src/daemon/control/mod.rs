@@ -24,6 +24,7 @@ use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
 
 use super::network::{Network, Picture};
+use super::perimeter::Perimeter;
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
 use super::state::Reserver;
 use super::worker::{self, Event, Snapshot};
@@ -48,6 +49,8 @@ pub(super) struct Daemon {
     pub(super) picture: Picture,
     /// What the engine's time is counted from.
     pub(super) started: Instant,
+    /// What keeps packets from going round us.
+    pub(super) perimeter: Perimeter,
     /// The addresses of the outside.
     pub(super) outside: Vec<IpAddr>,
     /// What `show device` tells.
@@ -56,6 +59,8 @@ pub(super) struct Daemon {
     /// Keeps the numbers of SAs, if there is a state directory.
     pub(super) reserver: Option<Reserver>,
     pub(super) signals: Signals,
+    /// Whether a client said to end.
+    pub(super) asked_to_end: bool,
     /// What it was started with.
     pub(super) files: Files,
     /// Times that the files were read again and applied.
@@ -93,32 +98,42 @@ struct Ready {
     reload: bool,
     worker: bool,
     network: bool,
+    guard: bool,
     connection: bool,
     clients: Vec<bool>,
 }
 
 impl Daemon {
-    /// Serves until a signal says to end.
+    /// Serves until a signal or a client says to end, and then takes the guard away: who wanted it
+    /// to end is not surprised. Where it ends otherwise the guard stays.
     ///
     /// # Errors
     /// What made it end early.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
-        let outcome = self.serve();
-        self.worker.ask(worker::Request::Stop);
-        if self.worker.thread.join().is_err() {
-            bail!("the worker panicked: this is an error of Sealway's, please report it");
+        // Who asked for the end is told of it when their connection closes: last.
+        let mut clients: Vec<Client> = Vec::new();
+        match self.serve(&mut clients) {
+            Ok(()) => self.end(),
+            Err(error) => {
+                self.worker.stop()?;
+                self.reserver.map_or(Ok(()), Reserver::end)?;
+                Err(error)
+            }
         }
-        if let Some(reserver) = self.reserver {
-            reserver.end()?;
-        }
-        outcome
     }
 
-    fn serve(&mut self) -> anyhow::Result<()> {
-        let mut clients: Vec<Client> = Vec::new();
+    /// Stops the worker, and with it the devices, then takes the guard away.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        self.worker.stop()?;
+        let kept = self.reserver.map_or(Ok(()), Reserver::end);
+        self.perimeter.lower(self.network.netlink())?;
+        kept
+    }
+
+    fn serve(&mut self, clients: &mut Vec<Client>) -> anyhow::Result<()> {
         let mut watch = None;
         loop {
-            let ready = self.wait(&clients)?;
+            let ready = self.wait(clients)?;
             self.keep_time();
             if ready.end {
                 return Ok(());
@@ -132,12 +147,20 @@ impl Daemon {
             if ready.network {
                 self.follow_network();
             }
+            if ready.guard
+                && let Err(error) = self.perimeter.mend()
+            {
+                tracing::error!("the guard was removed and cannot be put back: {error:#}");
+            }
             for (client, ready) in clients.iter_mut().zip(ready.clients) {
                 if ready {
                     client.serve(|request| self.answer(request));
                 }
             }
-            self.tell(&mut clients, &mut watch);
+            if self.asked_to_end {
+                return Ok(());
+            }
+            self.tell(clients, &mut watch);
             clients.retain(|client| !client.is_done());
             self.attend(clients.iter().any(Client::is_key_manager));
             if ready.connection {
@@ -153,6 +176,8 @@ impl Daemon {
             poll::readable(self.worker.wake_control.as_fd()),
             poll::readable(self.network.as_fd()),
         ];
+        let guard = self.perimeter.watch();
+        fds.extend(guard.map(poll::readable));
         let fixed = fds.len();
         fds.extend(clients.iter().map(Client::interest));
         if clients.len() < clients::MOST {
@@ -167,6 +192,7 @@ impl Daemon {
             reload: is_ready(1),
             worker: is_ready(2),
             network: is_ready(3),
+            guard: guard.is_some() && is_ready(4),
             connection: is_ready(fixed + clients.len()),
             clients: (fixed..fixed + clients.len()).map(is_ready).collect(),
         })
@@ -273,6 +299,9 @@ impl Daemon {
             Ok(picture) => self.apply_picture(picture),
             Err(error) => tracing::warn!("the network's changes cannot be followed: {error}"),
         }
+        if let Err(error) = self.perimeter.follow(self.network.netlink()) {
+            tracing::warn!("the network's changes cannot be followed: {error:#}");
+        }
     }
 
     fn apply_picture(&mut self, picture: Picture) {
@@ -315,6 +344,10 @@ impl Daemon {
                 Reply::ok("registered")
             }
             Ok(Request::Getspi(wanted)) => self.get_spi(&wanted),
+            Ok(Request::Down {}) => {
+                self.asked_to_end = true;
+                Reply::ok(())
+            }
             Err(error) => Reply::error(format!("this is no request: {error}")),
         };
         let line = serde_json::to_vec(&reply).unwrap_or_default();
@@ -426,6 +459,15 @@ impl WorkerHandle {
         // A worker that has ended is noticed elsewhere.
         let _ = self.requests.send(request);
         self.wake.wake();
+    }
+
+    /// Ends the worker and waits until it has ended.
+    fn stop(self) -> anyhow::Result<()> {
+        self.ask(worker::Request::Stop);
+        if self.thread.join().is_err() {
+            bail!("the worker panicked: this is an error of Sealway's, please report it");
+        }
+        Ok(())
     }
 
     /// The counters as they are; if the worker does not answer, as they were last published.

@@ -134,6 +134,10 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
             inside.addresses != wanted.inside.addresses,
         ),
         ("inside.routes", inside.routes != wanted.inside.routes),
+        (
+            "inside.interfaces",
+            inside.interfaces != wanted.inside.interfaces,
+        ),
         ("inside.mtu", inside.mtu != wanted.inside.mtu),
         (
             "outside.addresses",
@@ -144,6 +148,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("daemon.control", running.control != wanted.control),
         ("daemon.metrics", running.metrics != wanted.metrics),
         ("daemon.state", running.state != wanted.state),
+        ("daemon.guard", running.guard != wanted.guard),
     ];
     let mut names: Vec<_> = differ
         .into_iter()

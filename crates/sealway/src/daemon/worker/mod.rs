@@ -2,6 +2,7 @@
 //! datapath, its devices and its counters, and learns of everything else by [`Request`].
 
 mod counters;
+mod let_out;
 mod own;
 
 use std::io;
@@ -19,13 +20,14 @@ use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
-use sealway_packet::{Packet, Pool};
+use sealway_packet::{Egress, Packet, Pool};
 use sealway_wire::TooBig;
 
 use super::state::Bell;
 use crate::adaptor::{self, Exits};
 
 pub(super) use counters::{Counters, Failure, Snapshot};
+use let_out::LetOut;
 use own::Own;
 
 /// The most packets read from one descriptor before the others have their turn.
@@ -128,6 +130,7 @@ pub(super) fn run(
         datapath,
         devices,
         own: Own::new(addresses, devices.outside.port()),
+        let_out: LetOut::new(),
         interfaces: Vec::new(),
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
@@ -169,6 +172,7 @@ struct Worker<'d> {
     datapath: Datapath,
     devices: &'d Devices,
     own: Own,
+    let_out: LetOut,
     interfaces: Vec<(IpAddr, u32)>,
     counters: Counters,
     /// When each kind of failure was told last.
@@ -264,7 +268,8 @@ impl Worker<'_> {
 
     #[inline]
     fn leave(&mut self, packet: Packet<()>) {
-        if self.own.sent(packet.train.packet()) {
+        let octets = packet.train.packet();
+        if self.own.sent(octets) || self.let_out.is_back(octets, self.now) {
             self.counters.loops += 1;
             return;
         }
@@ -291,6 +296,10 @@ impl Worker<'_> {
     fn carry_out(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Sent(transmit) => {
+                if let Egress::Clear = transmit.egress() {
+                    let segments = transmit.train().segments();
+                    segments.for_each(|packet| self.let_out.note(packet, self.now));
+                }
                 let exits = Exits {
                     outside: &self.devices.outside,
                     clear: self.devices.clear.as_ref(),

@@ -100,6 +100,7 @@ fn a_packet_out_and_in_again_costs_no_allocation() {
             datapath: datapath(),
             devices: &devices,
             own: Own::new(&[], 4500),
+            let_out: LetOut::new(),
             interfaces: vec![("127.0.0.1".parse().unwrap(), 1)],
             counters: Counters::default(),
             told: [None; Failure::ALL.len()],

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use sealway_io::namespace::Namespace;
 use sealway_io::process::die_with_us;
 
-use super::topology::{CLEAR, INSIDE};
+use super::topology::{CLEAR, INNER, INSIDE};
 use super::write_private;
 use crate::daemon::protocol::{KeyDisplay, Request, What};
 use crate::demo::address::{self, End, FAMILIES};
@@ -187,7 +187,7 @@ impl Files {
     }
 }
 
-/// What `sealway up` reads.
+/// What `sealway up` reads. The guard would need nft, and the demo needs nothing but itself.
 fn config(end: End, files: &Files) -> String {
     let far = end.other();
     let networks = FAMILIES.map(|f| address::inner_network(far, f));
@@ -202,6 +202,7 @@ fn config(end: End, files: &Files) -> String {
         "[[inside]]
 device = \"{INSIDE}\"
 routes = {routes}
+interfaces = [\"{INNER}\"]
 
 [[outside]]
 addresses = {outside}
@@ -214,6 +215,7 @@ default = \"discard\"
 
 [daemon]
 control = {control}
+guard = false
 "
     )
 }

@@ -1,6 +1,5 @@
 //! The demo with real hosts: network namespaces, veth links, and `sealway up` on both gateways.
 
-mod beside;
 mod gateway;
 mod topology;
 mod traffic;
@@ -99,10 +98,7 @@ impl Hosts {
     ) -> Result<Gateway> {
         let side = self.topology.side(end);
         let script = order.plan.script(end, order.flows, order.sabotaged);
-        let gateway = Gateway::start(end, &side.gateway, directory.path(), &script, limit)?;
-        side.lead_clear_traffic(end)
-            .map_err(|error| gateway.explain(error))?;
-        Ok(gateway)
+        Gateway::start(end, &side.gateway, directory.path(), &script, limit)
     }
 
     fn send(

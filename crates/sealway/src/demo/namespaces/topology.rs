@@ -10,7 +10,6 @@ use sealway_io::netlink::{Address, Netlink, Route, State};
 use sealway_io::sysctl;
 use sealway_wire::Family;
 
-use super::beside::{self, Detour};
 use crate::demo::address::{self, End, FAMILIES};
 
 /// The interface between the gateways, at both ends.
@@ -19,7 +18,7 @@ pub(super) const LINK: &str = "link0";
 pub(super) const INSIDE: &str = "seal0";
 pub(super) const CLEAR: &str = "seal-clear";
 /// A gateway's interface towards its inner network.
-const INNER: &str = "inner0";
+pub(super) const INNER: &str = "inner0";
 /// The inner host's interface.
 const HOST: &str = "eth0";
 
@@ -83,34 +82,6 @@ impl Side {
         side.inner.run(move || dress_host(end))?;
         Ok(side)
     }
-
-    /// The detours of clear traffic, as soon as Sealway's clear device is there.
-    pub(super) fn lead_clear_traffic(&self, end: End) -> Result<()> {
-        self.gateway.run(move || {
-            let mut netlink = Netlink::open()?;
-            let link = netlink.link(LINK)?.index;
-            let clear = netlink.link(CLEAR)?.index;
-            for family in FAMILIES {
-                let out = Detour {
-                    from: CLEAR.to_owned(),
-                    table: 101,
-                    network: address::inner_network(end.other(), family),
-                    via: Some(address::tunnel_end(end.other(), family)),
-                    interface: link,
-                };
-                let back = Detour {
-                    from: LINK.to_owned(),
-                    table: 102,
-                    network: address::inner_network(end, family),
-                    via: None,
-                    interface: clear,
-                };
-                out.add()?;
-                back.add()?;
-            }
-            Ok(())
-        })
-    }
 }
 
 /// Addresses count at once, nobody advertises routes, and packets may come by any way: what leaves
@@ -150,12 +121,26 @@ fn dress_host(end: End) -> Result<()> {
     Ok(())
 }
 
+/// What has no other way goes to the other gateway: also what Sealway lets pass in the clear.
 fn dress_link(end: End) -> Result<()> {
     let of = |place: fn(End, Family) -> std::net::IpAddr| FAMILIES.map(|f| place(end, f));
     let addresses = [of(address::tunnel_end), of(address::gateway_host)].concat();
-    let interface = Netlink::open()?.link(LINK)?.index;
-    beside::send_singly(interface)?;
-    dress(LINK, &addresses)
+    let mut netlink = Netlink::open()?;
+    let interface = netlink.link(LINK)?.index;
+    // A capture is to show each packet as it is on the wire, not many datagrams glued together.
+    netlink.set_gso_segments(interface, 1)?;
+    dress(LINK, &addresses)?;
+    for family in FAMILIES {
+        netlink.add_route(&Route {
+            destination: address::anywhere(family),
+            prefix_length: 0,
+            via: Some(address::tunnel_end(end.other(), family)),
+            interface: Some(interface),
+            source: None,
+            metric: None,
+        })?;
+    }
+    Ok(())
 }
 
 /// Gives the interface addresses and brings it up.
