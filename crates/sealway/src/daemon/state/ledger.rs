@@ -32,6 +32,14 @@ struct Watched {
     gone: Option<Instant>,
 }
 
+impl Watched {
+    /// Whether it is gone, and long enough that its numbers are final.
+    fn has_ended(&self, now: Instant) -> bool {
+        let since = self.gone.map(|gone| now.saturating_duration_since(gone));
+        since.is_some_and(|since| since >= SETTLE)
+    }
+}
+
 /// Whether there is soon something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -123,7 +131,6 @@ impl<S: Storage> Ledger<S> {
     ) -> io::Result<Pace> {
         let mut pace = Pace::Still;
         let (mut raised, mut lowered) = (Vec::new(), Vec::new());
-        let mut is_noted = false;
         for place in 0..self.watched.len() {
             let change = self.look(place, now, &mut pace);
             match change {
@@ -138,30 +145,12 @@ impl<S: Storage> Ledger<S> {
                 }
             }
         }
-        let ended = |watched: &Watched| {
-            let since = watched.gone.map(|gone| now.saturating_duration_since(gone));
-            since.is_some_and(|since| since >= SETTLE)
-        };
-        let has_ended = self.watched.iter().any(ended);
-        if (has_ended || !lowered.is_empty()) && pass_batch() {
-            for (place, limit) in lowered {
-                let Watched { sa, print, .. } = &self.watched[place];
-                let limit = sa.runtime.reserve_received(limit);
-                if let Some(entry) = self.book.find(print) {
-                    entry.received = limit;
-                }
-            }
-            for watched in self.watched.iter().filter(|watched| ended(watched)) {
-                note_end(&mut self.book, watched);
-            }
-            is_noted = true;
+        let has_ended = self.watched.iter().any(|watched| watched.has_ended(now));
+        let is_noted = (has_ended || !lowered.is_empty()) && pass_batch();
+        if is_noted {
+            self.note_what_is_certain(&lowered, now);
         } else {
-            for (place, _) in lowered {
-                let Watched { sa, print, .. } = &self.watched[place];
-                if let Some(entry) = self.book.find(print) {
-                    sa.runtime.reserve_received(entry.received);
-                }
-            }
+            self.take_back(&lowered);
         }
         for (place, reserved) in &raised {
             if let Some(entry) = self.book.find(&self.watched[*place].print) {
@@ -175,12 +164,39 @@ impl<S: Storage> Ledger<S> {
         for (place, reserved) in raised {
             let runtime = &self.watched[place].sa.runtime;
             runtime.reserve_sent(reserved.send);
-            runtime.reserve_received(reserved.receive);
+            if reserved.receive > 0 {
+                runtime.reserve_received(reserved.receive);
+            }
         }
         if is_noted {
-            self.watched.retain(|watched| !ended(watched));
+            self.watched.retain(|watched| !watched.has_ended(now));
         }
         Ok(pace)
+    }
+
+    /// Limits that were lowered, and SAs that have ended: no worker has a packet under way that
+    /// knows better.
+    fn note_what_is_certain(&mut self, lowered: &[(usize, u64)], now: Instant) {
+        for (place, limit) in lowered {
+            let Watched { sa, print, .. } = &self.watched[*place];
+            let limit = sa.runtime.reserve_received(*limit);
+            if let Some(entry) = self.book.find(print) {
+                entry.received = limit;
+            }
+        }
+        for watched in self.watched.iter().filter(|watched| watched.has_ended(now)) {
+            note_end(&mut self.book, watched);
+        }
+    }
+
+    /// Limits are again what storage says.
+    fn take_back(&mut self, lowered: &[(usize, u64)]) {
+        for (place, _) in lowered {
+            let Watched { sa, print, .. } = &self.watched[*place];
+            if let Some(entry) = self.book.find(print) {
+                sa.runtime.reserve_received(entry.received);
+            }
+        }
     }
 
     fn look(&mut self, place: usize, now: Instant, pace: &mut Pace) -> Change {
@@ -206,9 +222,10 @@ impl<S: Storage> Ledger<S> {
             None => None,
         };
         if send.is_some() || receive.is_some() {
+            // 0: as it is.
             return Change::Raise(Reserved {
-                send: send.unwrap_or(progress.reserved.send),
-                receive: receive.unwrap_or(progress.reserved.receive),
+                send: send.unwrap_or(0),
+                receive: receive.unwrap_or(0),
             });
         }
         let most = seen.saturating_add(ahead.saturating_mul(2));

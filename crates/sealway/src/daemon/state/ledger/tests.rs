@@ -370,3 +370,27 @@ fn without_storage_a_transaction_is_refused_whole() {
     assert!(refused.contains("no power"), "{refused}");
     assert_eq!(gateway.control.tables().sad.iter().len(), 1);
 }
+
+#[test]
+fn an_sa_that_had_no_window_may_get_one_and_accepts_from_then_on() {
+    let mut world = World::new();
+    let (with, without) = (world.right.script.clone(), "-window 0");
+    let esn = |script: &str, instead: &str| script.replace("-esn", instead);
+    world.left.script = esn(&world.left.script, "");
+    world.right.script = esn(&with, without);
+    let now = world.now;
+    world.left.restart(now);
+    world.right.restart(now);
+    for _ in 0..100 {
+        world.do_one(&Step::Send(200));
+        world.do_one(&Step::Wait(300));
+    }
+    world.right.script = esn(&with, "");
+    world.right.restart(now);
+    let goes_on = (0..100).any(|_| {
+        let accepted = world.send();
+        world.do_one(&Step::Wait(10));
+        accepted
+    });
+    assert!(goes_on);
+}
