@@ -90,8 +90,7 @@ Architecture: {architecture}
 Maintainer: The Sealway authors <sealway@localhost>
 Section: net
 Priority: optional
-Depends: libc6
-Recommends: nftables
+Depends: libc6, nftables
 Description: IPsec in user space
  A daemon and a command line for IPsec without kernel ESP: policies and
  SAs in the language of setkey(8), ESP in tunnel and transport mode over
