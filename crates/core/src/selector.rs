@@ -430,10 +430,12 @@ mod tests {
     fn flows() -> impl Iterator<Item = Key> {
         let ends = (0..4u8).flat_map(|a| (0..4u8).map(move |b| (host(a), host(b))));
         ends.flat_map(|(a, b)| {
-            let words = (0..4).flat_map(|first| (0..4).map(move |second| Some([first, second])));
-            let words = words
-                .chain([None])
-                .chain([Some([u16::MAX, 0]), Some([0, u16::MAX])]);
+            let values = [0, 1, 2, 3, u16::MAX];
+            let words = values.into_iter().flat_map(move |first| {
+                let pair = move |second| Some([first, second]);
+                values.into_iter().map(pair)
+            });
+            let words = words.chain([None]);
             let udp = words.map(|words| (protocol::UDP, words));
             let others = [(protocol::TCP, None), (protocol::GRE, None)];
             udp.chain(others)
