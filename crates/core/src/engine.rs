@@ -1,7 +1,9 @@
 //! Control and one datapath on one thread: for embedders, tests and examples.
 
+use std::time::Duration;
+
 use sealway_crypto::Provider;
-use sealway_packet::{Arrival, Packet, Pool};
+use sealway_packet::{Arrival, Outer, Packet, Pool};
 use sealway_wire::TooBig;
 
 use crate::control::{Command, Control, Keeper, Refused, Replaced};
@@ -115,6 +117,13 @@ impl Engine {
         self.control
             .poll_event()
             .or_else(|| self.datapath.poll_event())
+    }
+
+    /// The outer headers of the keepalives that are due, for ways on which nothing has left for
+    /// `interval` (RFC 3948 §4).
+    #[must_use]
+    pub fn keepalives(&self, interval: Duration) -> Vec<Outer> {
+        self.datapath.keepalives(interval)
     }
 
     /// Whether a report of a packet that was too big can be about one of ours.

@@ -32,12 +32,7 @@ pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpA
     let (mut egress, train, _) = transmit.into_parts();
     match &mut egress {
         Egress::Payload(outer) | Egress::Whole(outer) => {
-            let place = exits
-                .interfaces
-                .binary_search_by_key(&outer.source, |(address, _)| *address);
-            if let Some((_, interface)) = place.ok().and_then(|place| exits.interfaces.get(place)) {
-                outer.interface = *interface;
-            }
+            outer.interface = interface_of(outer.source, exits.interfaces);
             let destination = Some(outer.destination);
             let sent = exits.outside.send(&egress, &train);
             sent.map_err(|error| (destination, error))
@@ -48,6 +43,14 @@ pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpA
             clear.send(&train).map_err(|error| (None, error))
         }
     }
+}
+
+/// The interface by which an address of ours sends; 0: the one that the routes say.
+#[inline]
+pub(crate) fn interface_of(source: IpAddr, interfaces: &[(IpAddr, u32)]) -> u32 {
+    let place = interfaces.binary_search_by_key(&source, |(address, _)| *address);
+    let found = place.ok().and_then(|place| interfaces.get(place));
+    found.map_or(0, |(_, interface)| *interface)
 }
 
 /// Sends what the engine let out through a device of any kind.

@@ -1,7 +1,7 @@
 //! Headers: found, read, split, answered.
 
 use sealway_wire::fragment::Split;
-use sealway_wire::{Layout, checksum, icmp, icmpv6, ipv4, ipv6};
+use sealway_wire::{Layout, checksum, icmp, icmpv6, ipv4, ipv6, tcp};
 
 /// Finds the headers and reads all there is to read.
 pub(crate) fn layout(octets: &[u8]) {
@@ -30,6 +30,8 @@ pub(crate) fn layout(octets: &[u8]) {
 fn filled(octets: &[u8], layout: &Layout) {
     let mut copy = octets.to_vec();
     if checksum::fill_transport(&mut copy, layout) {
+        assert!(checksum::verify_transport(&copy, layout));
+        tcp::clamp_mss(&mut copy, layout, 536);
         assert!(checksum::verify_transport(&copy, layout));
     }
 }

@@ -9,8 +9,8 @@
 use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Train};
 use sealway_wire::{Family, Layout, esp, protocol, view};
 
-use super::Datapath;
 use super::sec_path::SecPath;
+use super::{Datapath, Mss};
 use crate::flow::Key;
 use crate::sad::{Applied, Commit, Index, Protocol, Sa, SaMode};
 use crate::selector::Selector;
@@ -77,6 +77,9 @@ impl Datapath {
                     return self.receive_whole(train, *layout, outer.interface, path);
                 }
                 self.admit(layout, train.packet(), &path)?;
+                if self.config.mss == Mss::Clamped {
+                    self.clamp_inbound(train, layout);
+                }
                 Ok(Exit::Admitted(Came::ThroughSas))
             }
             Arrival::Whole { interface } => {
@@ -110,6 +113,9 @@ impl Datapath {
             self.check_inner(train, &layout, sa, carried, outer.tos)?;
         }
         self.admit(&layout, train.packet(), &path)?;
+        if self.config.mss == Mss::Clamped && !path.is_empty() {
+            self.clamp_inbound(train, &layout);
+        }
         Ok(Exit::Admitted(if path.is_empty() {
             Came::InTheClear
         } else {

@@ -8,6 +8,8 @@
 mod admit;
 mod hold;
 mod input;
+mod keepalive;
+mod mss;
 mod output;
 mod reassemble;
 mod sec_path;
@@ -32,6 +34,7 @@ use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
 use hold::{Acquires, Hold};
 
+pub use mss::Mss;
 pub use reassemble::Reassembly;
 pub use stats::Stats;
 
@@ -67,6 +70,8 @@ pub struct DatapathConfig {
     pub held: usize,
     /// Way out for BYPASS traffic.
     pub clear: ClearPath,
+    /// What becomes of the Maximum Segment Size in TCP's SYNs.
+    pub mss: Mss,
 }
 
 impl Default for DatapathConfig {
@@ -76,6 +81,7 @@ impl Default for DatapathConfig {
             bundles: 16_384,
             held: 32,
             clear: ClearPath::Present,
+            mss: Mss::Kept,
         }
     }
 }

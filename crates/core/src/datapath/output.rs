@@ -12,7 +12,7 @@ use sealway_packet::{Checksum, DontFragment, Egress, Offload, SizeClass, Train};
 use sealway_wire::fragment::Split;
 use sealway_wire::{Family, Layout, checksum, protocol};
 
-use super::{ClearPath, Datapath, reassemble};
+use super::{ClearPath, Datapath, Mss, mss, reassemble};
 use crate::bundle::{self, Bundle, Reference, Step, Treatment};
 use crate::event::Events;
 use crate::flow::Key;
@@ -70,7 +70,11 @@ impl Datapath {
 
     /// The flow's bundle, from the cache if it is fresh; `None` if an SA for it has still to come.
     #[inline]
-    fn bundle_for(&mut self, key: &Key, layout: &Layout) -> Result<Option<Reference>, DropReason> {
+    pub(super) fn bundle_for(
+        &mut self,
+        key: &Key,
+        layout: &Layout,
+    ) -> Result<Option<Reference>, DropReason> {
         let generation = self.tables.spd.generation();
         if let Some(reference) = self.out_flows.find(key, generation)
             && let Some(bundle) = self.bundles.get(reference)
@@ -126,6 +130,9 @@ impl Datapath {
                 let largest = largest(bundle, &self.tables, layout, train);
                 if let Checksum::Partial { .. } = offload.checksum {
                     checksum::fill_transport(train.packet_mut(), layout);
+                }
+                if self.config.mss == Mss::Clamped {
+                    mss::clamp_outbound(train, layout, largest);
                 }
                 self.protect(reference, train, layout, (tunnel, largest))
             }

@@ -139,6 +139,17 @@ impl Key {
         matches!(self.knowledge, Knowledge::Unknown)
     }
 
+    /// The key of the answer.
+    pub(crate) const fn reversed(self) -> Self {
+        let [first, second] = self.words;
+        Key {
+            source: self.destination,
+            destination: self.source,
+            words: [second, first],
+            ..self
+        }
+    }
+
     /// The same key with what its datagram's first fragment showed.
     pub(crate) fn completed(self, protocol: u8, words: Option<[u16; 2]>) -> Self {
         Key {

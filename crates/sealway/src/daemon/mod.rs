@@ -224,6 +224,7 @@ fn start_worker(
                 Some(_) => ClearPath::Present,
                 None => ClearPath::Absent,
             },
+            mss: config.mss,
             ..DatapathConfig::default()
         },
         Pool::new(ENGINE_BUFFERS, ENGINE_BUFFERS),
@@ -242,12 +243,13 @@ fn start_worker(
         board: Arc::clone(&board),
     };
     let addresses = config.outside.addresses.clone();
+    let keepalive = config.outside.keepalive;
     let end = WakeAtEnd(Arc::clone(&wake_control));
     let thread = thread::Builder::new()
         .name("worker".into())
         .spawn(move || {
             let _end = end;
-            worker::run(datapath, &devices, &addresses, started, ways);
+            worker::run(datapath, &devices, &addresses, started, keepalive, ways);
         })?;
     Ok(WorkerHandle {
         thread,

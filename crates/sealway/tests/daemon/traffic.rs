@@ -175,6 +175,29 @@ fn a_link_that_nobody_told_of_is_found_by_what_does_not_fit() {
     assert_eq!(stats["drops"]["too_big"], 1, "{stats}");
 }
 
+#[test]
+fn keepalives_leave_where_nothing_else_does() {
+    let (left, right) = hosts();
+    let up = |host: &Host, number| {
+        let configuration = TUNNEL.replace("\n[policy]", "keepalive = 1\n\n[policy]");
+        let script = script(number).replace(" esp 0x", " esp-udp 0x");
+        host.up(&for_host(number, &configuration), &script)
+    };
+    let (a, b) = (up(&left, 1), up(&right, 2));
+    for daemon in [&a, &b] {
+        until(|| {
+            let devices = &daemon.show("stats")["devices"];
+            let counted = |name: &str| devices[name].as_u64().unwrap();
+            counted("keepalives") >= 2 && counted("keepalives_sent") >= 2
+        });
+        assert_eq!(
+            daemon.show("stats")["received_outside"],
+            0,
+            "they are no packets"
+        );
+    }
+}
+
 fn set_mtu(host: &Host, mtu: u32) {
     host.namespace.run(move || {
         let mut netlink = Netlink::open().unwrap();

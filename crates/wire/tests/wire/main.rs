@@ -12,4 +12,5 @@ mod layout;
 mod oracles;
 mod robustness;
 mod strategies;
+mod tcp;
 mod too_big;

@@ -98,6 +98,10 @@ pub(super) fn ports(family: Family, protocol: u8, destination: u16) -> Selector 
 }
 
 pub(super) fn engine(local: &[&str], commands: Vec<Command>) -> Engine {
+    engine_with(EngineConfig::default(), local, commands)
+}
+
+pub(super) fn engine_with(config: EngineConfig, local: &[&str], commands: Vec<Command>) -> Engine {
     let mut count = 0u8;
     let random = move |octets: &mut [u8]| {
         for octet in octets {
@@ -105,7 +109,7 @@ pub(super) fn engine(local: &[&str], commands: Vec<Command>) -> Engine {
             *octet = count;
         }
     };
-    let mut engine = Engine::new(EngineConfig::default(), Box::new(random));
+    let mut engine = Engine::new(config, Box::new(random));
     let local = LocalAddresses::new(local.iter().map(|a| ip(a)).collect());
     engine
         .apply(vec![Command::SetLocalAddresses(local)])

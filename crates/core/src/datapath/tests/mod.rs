@@ -5,6 +5,8 @@ mod acquire;
 mod admission;
 mod harness;
 mod inbound;
+mod keepalive;
 mod lifetime;
+mod mss;
 mod outbound;
 mod too_big;

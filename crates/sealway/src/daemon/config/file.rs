@@ -39,6 +39,7 @@ pub(super) struct Outside {
     pub(super) clear: Option<Spanned<String>>,
     #[serde(rename = "mtu-expires")]
     pub(super) mtu_expires: Option<Spanned<u32>>,
+    pub(super) keepalive: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,6 +48,8 @@ pub(super) struct Policy {
     #[serde(default)]
     pub(super) setkey: Vec<Spanned<String>>,
     pub(super) default: Option<Spanned<String>>,
+    #[serde(rename = "clamp-mss", default)]
+    pub(super) clamp_mss: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +109,7 @@ fn plain(message: &str) -> String {
         ("missing field", "this section lacks the key"),
         ("invalid type: ", "here stands "),
         ("invalid value: ", "here stands "),
+        (", expected a boolean", ", expected true or false"),
         (", expected a sequence", ", expected a list in [ ]"),
         (", expected u16", ", expected a number from 0 to 65535"),
         (", expected u32", ", expected a number"),

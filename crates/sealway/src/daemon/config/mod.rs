@@ -11,9 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sealway_core::DefaultAction;
 use sealway_core::path::Paths;
 use sealway_core::selector::AddressRange;
+use sealway_core::{DefaultAction, Mss};
 use sealway_setkey::{Colour, Diagnostic, Span};
 use toml::Spanned;
 use zeroize::Zeroizing;
@@ -30,6 +30,8 @@ pub struct Config {
     pub outside: Outside,
     /// What to do with traffic that no policy speaks of.
     pub default: DefaultAction,
+    /// What becomes of the Maximum Segment Size in TCP's SYNs.
+    pub mss: Mss,
     /// Scripts in setkey's language, to be applied as one transaction.
     pub scripts: Vec<Script>,
     /// The control socket.
@@ -77,6 +79,8 @@ pub struct Outside {
     pub clear: Option<String>,
     /// How long a path's MTU is remembered.
     pub mtu_expires: Duration,
+    /// How long nothing may leave in UDP before a keepalive does; `None`: none is sent.
+    pub keepalive: Option<Duration>,
 }
 
 /// An address and the length of its network's prefix.
@@ -114,6 +118,8 @@ pub const CONTROL: &str = "/run/sealway/control.sock";
 
 /// UDP encapsulation (RFC 3948 §2).
 const PORT: u16 = 4500;
+/// Seconds between NAT keepalives (RFC 3948 §4).
+const KEEPALIVE: u32 = 20;
 /// The smallest MTU that IPv6 works over (RFC 8200 §5), and the largest that IP has.
 const MTU: std::ops::RangeInclusive<u32> = 1280..=65_535;
 
@@ -161,6 +167,11 @@ impl Config {
             outside: outside(one(file.outside, "outside", text)?, &inside)?,
             inside,
             default: default(file.policy.default.as_ref())?,
+            mss: if file.policy.clamp_mss {
+                Mss::Clamped
+            } else {
+                Mss::Kept
+            },
             scripts: scripts(&file.policy.setkey, directory),
             control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
             metrics: metrics(file.daemon.metrics.as_ref(), directory)?,
@@ -277,6 +288,10 @@ fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagn
         port: outside.port.unwrap_or(PORT),
         clear: outside.clear.map(device).transpose()?,
         mtu_expires: seconds(outside.mtu_expires.as_ref())?.unwrap_or(Paths::MEMORY),
+        keepalive: match outside.keepalive.unwrap_or(KEEPALIVE) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        },
     })
 }
 

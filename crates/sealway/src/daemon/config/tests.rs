@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sealway_core::DefaultAction;
+use sealway_core::{DefaultAction, Mss};
 use sealway_setkey::Colour;
 
 use super::{Config, Guard, Inside, Outside, Place, Prefix};
@@ -46,8 +46,10 @@ fn the_shortest_file_has_its_defaults() {
             port: 4500,
             clear: None,
             mtu_expires: Duration::from_secs(600),
+            keepalive: Some(Duration::from_secs(20)),
         },
         default: DefaultAction::Discard,
+        mss: Mss::Kept,
         scripts: Vec::new(),
         control: "/run/sealway/control.sock".into(),
         metrics: None,
@@ -71,9 +73,11 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         port = 0
         clear = "clear0"
         mtu-expires = 300
+        keepalive = 0
         [policy]
         setkey = ["site.setkey", "/keys/site.setkey"]
         default = "bypass"
+        clamp-mss = true
         [daemon]
         control = "run/control.sock"
         workers = "auto"
@@ -101,7 +105,11 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         (0, Some("clear0".into()))
     );
     assert_eq!(config.outside.mtu_expires, Duration::from_secs(300));
-    assert_eq!(config.default, DefaultAction::Bypass);
+    assert_eq!(config.outside.keepalive, None);
+    assert_eq!(
+        (config.default, config.mss),
+        (DefaultAction::Bypass, Mss::Clamped)
+    );
     let paths: Vec<_> = config
         .scripts
         .iter()

@@ -186,6 +186,7 @@ pub(super) fn stats(snapshot: &Snapshot) -> report::Stats {
         .map(|(failure, count)| (failure.name(), count));
     let devices = failures.chain([
         ("keepalives", worker.keepalives),
+        ("keepalives_sent", worker.keepalives_sent),
         ("non_esp", worker.non_esp),
         ("outside_foreign", outside.foreign),
         ("outside_malformed", outside.malformed),

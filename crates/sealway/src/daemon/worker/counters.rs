@@ -75,8 +75,10 @@ pub(in crate::daemon) struct Counters {
     pub(in crate::daemon) loops: u64,
     /// Times that no buffer was free and nothing was read.
     pub(in crate::daemon) pool_empty: u64,
-    /// NAT keepalives (RFC 3948 §2.3).
+    /// NAT keepalives that came (RFC 3948 §2.3).
     pub(in crate::daemon) keepalives: u64,
+    /// NAT keepalives sent.
+    pub(in crate::daemon) keepalives_sent: u64,
     /// Datagrams for a key manager (RFC 3948 §2.2).
     pub(in crate::daemon) non_esp: u64,
     /// Reports of packets that were too big, believed.

@@ -20,8 +20,8 @@ use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
-use sealway_packet::{Egress, Packet, Pool};
-use sealway_wire::TooBig;
+use sealway_packet::{Egress, Packet, Pool, Train};
+use sealway_wire::{TooBig, esp};
 
 use super::state::Bell;
 use crate::adaptor::{self, Exits};
@@ -104,12 +104,13 @@ enum Next {
 }
 
 /// Moves packets until it is told to stop. `addresses` are those of the outside; the engine's time
-/// is counted from `start`.
+/// is counted from `start`. `keepalive`: how long nothing may leave in UDP before a keepalive does.
 pub(super) fn run(
     datapath: Datapath,
     devices: &Devices,
     addresses: &[IpAddr],
     start: Instant,
+    keepalive: Option<Duration>,
     ways: Ways,
 ) {
     let mut sources = vec![Source::Inside];
@@ -132,6 +133,7 @@ pub(super) fn run(
         own: Own::new(addresses, devices.outside.port()),
         let_out: LetOut::new(),
         interfaces: Vec::new(),
+        keepalive,
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
         now: Duration::ZERO,
@@ -162,6 +164,7 @@ pub(super) fn run(
         }
         if worker.now.saturating_sub(published) >= PUBLISH {
             published = worker.now;
+            worker.keep_alive();
             worker.publish();
         }
     }
@@ -174,6 +177,7 @@ struct Worker<'d> {
     own: Own,
     let_out: LetOut,
     interfaces: Vec<(IpAddr, u32)>,
+    keepalive: Option<Duration>,
     counters: Counters,
     /// When each kind of failure was told last.
     told: [Option<Duration>; Failure::ALL.len()],
@@ -319,6 +323,21 @@ impl Worker<'_> {
     fn deliver(&mut self, admitted: Admitted) {
         if let Err(error) = adaptor::deliver(admitted, &self.devices.inside) {
             self.fail(Failure::Deliver, &error);
+        }
+    }
+
+    /// Sends keepalives where nothing else keeps a NAT's mapping alive.
+    fn keep_alive(&mut self) {
+        let Some(interval) = self.keepalive else {
+            return;
+        };
+        for mut outer in self.datapath.keepalives(interval) {
+            outer.interface = adaptor::interface_of(outer.source, &self.interfaces);
+            let train = Train::detached(&esp::KEEPALIVE);
+            match self.devices.outside.send(&Egress::Payload(outer), &train) {
+                Ok(()) => self.counters.keepalives_sent += 1,
+                Err(error) => self.fail(Failure::of(&error), &error),
+            }
         }
     }
 
