@@ -13,6 +13,7 @@ pub mod down;
 pub mod metrics;
 mod network;
 mod perimeter;
+mod privileges;
 pub mod protocol;
 mod state;
 mod worker;
@@ -63,6 +64,7 @@ const ENGINE_BUFFERS: usize = 64;
 /// What went wrong, as a sentence or as text that underlines the mistake.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let colour = start_log();
+    privileges::keep_memory();
     let (config, sources) = Config::load(&arguments.file, colour)?;
     // The engine has no packets yet: a script that it refuses has touched nothing.
     let mut control = Control::new(config.default, 1500);
@@ -192,6 +194,7 @@ fn begin(
         Command::SetMtuMemory(config.outside.mtu_expires),
         Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
     ])?;
+    privileges::drop_capabilities()?;
     let started = Instant::now();
     let (bell, hearer) = Bell::new();
     let worker = start_worker(config, &control, devices, bell.clone(), started)?;

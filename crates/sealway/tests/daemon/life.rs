@@ -44,6 +44,39 @@ fn after_a_kill_the_next_start_works() {
 }
 
 #[test]
+fn it_keeps_two_capabilities_and_its_memory() {
+    let (left, _right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), SAS);
+    let process = format!("/proc/{}", a.child.id());
+    let limits = std::fs::read_to_string(format!("{process}/limits")).unwrap();
+    let limits = limits
+        .lines()
+        .find(|line| line.starts_with("Max locked memory"));
+    let limits = limits.unwrap();
+    for thread in std::fs::read_dir(format!("{process}/task")).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{name} {status}")).trim()
+        };
+        // CAP_NET_ADMIN is bit 12, CAP_NET_RAW bit 13.
+        for set in ["CapPrm:", "CapEff:"] {
+            assert_eq!(
+                field(set),
+                "0000000000003000",
+                "{set} of {}",
+                field("Name:")
+            );
+        }
+        assert_eq!(field("CapInh:"), "0000000000000000");
+        assert_eq!(field("NoNewPrivs:"), "1");
+        if limits.contains("unlimited") {
+            assert_ne!(field("VmLck:"), "0 kB");
+        }
+    }
+}
+
+#[test]
 fn two_daemons_do_not_share_a_socket_a_device_or_a_port() {
     let (left, _right) = hosts();
     let _a = left.up(&for_host(1, TUNNEL), "");
