@@ -43,6 +43,15 @@ impl Control {
     }
 }
 
+/// Ends the other thread when this one ends, be it by a panic.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Makes an SA between the hosts, at the receiver first; its SPI.
 fn make_sa(sender: &Path, receiver: &Path, ends: [&str; 2], key: u64) -> u64 {
     let request = json!({"op": "getspi", "destination": ends[1]});
@@ -97,6 +106,7 @@ fn the_first_packet_waits_for_its_sa_and_none_is_lost_when_sas_are_replaced() {
                 spi = next;
             }
         });
+        let _over = SetAtEnd(&is_over);
         let mut buffer = [0; 64];
         for number in 0..2000u32 {
             here.send_to(&number.to_be_bytes(), there.local_addr().unwrap())
@@ -106,7 +116,6 @@ fn the_first_packet_waits_for_its_sa_and_none_is_lost_when_sas_are_replaced() {
                 .unwrap_or_else(|error| panic!("packet {number} was lost: {error}"));
             assert_eq!(&buffer[..length], number.to_be_bytes());
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     for reason in ["no_sa_out", "hold_full", "acquire_expired"] {
         assert_eq!(a.dropped(reason), 0, "{reason}");
