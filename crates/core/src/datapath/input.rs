@@ -176,8 +176,12 @@ impl Datapath {
         let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
         let (spi, low) = (header.spi.get(), header.sequence.get());
         let (sad, events) = (&self.tables.sad, &mut self.events);
-        let place = sad.by_spi(spi, outer.destination, protocol_of(outer));
-        let place = place.ok_or(DropReason::NoSaIn)?;
+        let (destination, protocol) = (outer.destination, protocol_of(outer));
+        if !sad.is_named(self.last_sa, spi, destination, protocol) {
+            let place = sad.by_spi(spi, destination, protocol);
+            self.last_sa = place.ok_or(DropReason::NoSaIn)?;
+        }
+        let place = self.last_sa;
         let sa = sad.at(place).ok_or(DropReason::NoSaIn)?;
         check_outer(sa, outer)?;
         if !path.has_room() {

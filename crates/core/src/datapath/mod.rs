@@ -28,6 +28,7 @@ use sealway_packet::{Arrival, Egress, Offload, Packet, Pool};
 use crate::bundle;
 use crate::event::{Event, Events};
 use crate::flow;
+use crate::sad;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
 use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
@@ -97,6 +98,8 @@ pub struct Datapath {
     out_flows: flow::Cache<bundle::Reference>,
     in_flows: flow::Cache<admit::Decision>,
     bundles: bundle::Table,
+    /// Where the SA of the last packet that came in was: packets come in bursts of one SA.
+    last_sa: sad::Index,
     out_fragments: flow::Fragments,
     in_fragments: flow::Fragments,
     reassembly: Reassembly,
@@ -133,6 +136,7 @@ impl Datapath {
             out_flows: flow::Cache::new(config.flows, seed),
             in_flows: flow::Cache::new(config.flows, seed.rotate_left(32)),
             bundles: bundle::Table::new(config.bundles),
+            last_sa: sad::Index::default(),
             out_fragments: flow::Fragments::new(),
             in_fragments: flow::Fragments::new(),
             reassembly: Reassembly::new(),

@@ -17,6 +17,8 @@ const WAYS: usize = 4;
 pub struct Cache<V> {
     sets: Box<[[Option<Entry<V>>; WAYS]]>,
     hasher: SeedableRandomState,
+    /// Where the last flow was found: packets come in bursts of one flow.
+    last: (usize, usize),
     victim: u8,
 }
 
@@ -35,6 +37,7 @@ impl<V: Copy> Cache<V> {
         Cache {
             sets: vec![[None; WAYS]; sets].into_boxed_slice(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
+            last: (0, 0),
             victim: 0,
         }
     }
@@ -45,12 +48,19 @@ impl<V: Copy> Cache<V> {
 
     /// What was decided for the flow, if that was under this very `generation`.
     #[inline]
-    pub fn find(&self, key: &Key, generation: u64) -> Option<V> {
-        let set = self.sets.get(self.set_of(key))?;
-        set.iter()
-            .flatten()
-            .find(|entry| entry.generation == generation && entry.key == *key)
-            .map(|entry| entry.value)
+    pub fn find(&mut self, key: &Key, generation: u64) -> Option<V> {
+        let entry_at = |index: usize, way: usize| {
+            let entry = self.sets.get(index)?.get(way)?.as_ref()?;
+            (entry.generation == generation && entry.key == *key).then_some(entry.value)
+        };
+        let (index, way) = self.last;
+        if let Some(value) = entry_at(index, way) {
+            return Some(value);
+        }
+        let index = self.set_of(key);
+        let (way, value) = (0..WAYS).find_map(|way| Some((way, entry_at(index, way)?)))?;
+        self.last = (index, way);
+        Some(value)
     }
 
     /// Remembers a decision: in place of the flow's own entry, a stale one, an empty place, or

@@ -72,7 +72,7 @@ struct Entry {
 }
 
 /// An SA's place in one view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Index(u32);
 
 impl View {
@@ -99,6 +99,21 @@ impl View {
                 })
             })
             .map(|index| Index(*index))
+    }
+
+    /// Whether it is the SA at this place, of whichever view, that a packet names.
+    #[inline]
+    pub(crate) fn is_named(
+        &self,
+        index: Index,
+        spi: u32,
+        destination: IpAddr,
+        protocol: Protocol,
+    ) -> bool {
+        self.at(index).is_some_and(|sa| {
+            let id = &sa.config.id;
+            id.spi.value() == spi && id.destination == destination && id.protocol == protocol
+        })
     }
 
     /// The SA at a place that this view gave out.
