@@ -23,7 +23,7 @@ enum Privilege {
     Root,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "format",
         privilege: Privilege::None,
@@ -49,15 +49,11 @@ const STEPS: [Step; 15] = [
         privilege: Privilege::None,
         run: documentation,
     },
+    // The fuzzers' inputs are replayed among them.
     Step {
         name: "tests",
         privilege: Privilege::Root,
         run: || cargo(&["test", "--workspace"]),
-    },
-    Step {
-        name: "fuzz corpora",
-        privilege: Privilege::None,
-        run: || cargo(&["test", "--package", "sealway-fuzz-targets"]),
     },
     Step {
         name: "release build",
