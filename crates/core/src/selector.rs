@@ -333,6 +333,7 @@ fn protocol_name(number: u8) -> String {
 }
 
 /// The family of an address and its bits, the lowest-order ones last.
+#[inline]
 pub(crate) fn bits_of(address: IpAddr) -> (Family, u128) {
     match address {
         IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4))),

@@ -18,7 +18,7 @@ pub struct Cache<V> {
     sets: Box<[[Option<Entry<V>>; WAYS]]>,
     hasher: SeedableRandomState,
     /// Where the last flow was found: packets come in bursts of one flow.
-    last: (usize, usize),
+    last: usize,
     victim: u8,
 }
 
@@ -37,7 +37,7 @@ impl<V: Copy> Cache<V> {
         Cache {
             sets: vec![[None; WAYS]; sets].into_boxed_slice(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
-            last: (0, 0),
+            last: 0,
             victim: 0,
         }
     }
@@ -47,20 +47,30 @@ impl<V: Copy> Cache<V> {
     }
 
     /// What was decided for the flow, if that was under this very `generation`.
-    #[inline]
+    // In line always: a key or a decision that goes through memory is waited for.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn find(&mut self, key: &Key, generation: u64) -> Option<V> {
-        let entry_at = |index: usize, way: usize| {
-            let entry = self.sets.get(index)?.get(way)?.as_ref()?;
-            (entry.generation == generation && entry.key == *key).then_some(entry.value)
-        };
-        let (index, way) = self.last;
-        if let Some(value) = entry_at(index, way) {
+        if let Some(value) = self.at(self.last, key, generation) {
             return Some(value);
         }
-        let index = self.set_of(key);
-        let (way, value) = (0..WAYS).find_map(|way| Some((way, entry_at(index, way)?)))?;
-        self.last = (index, way);
-        Some(value)
+        self.last = self.search(key, generation)?;
+        self.at(self.last, key, generation)
+    }
+
+    /// What the place holds of the flow.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn at(&self, place: usize, key: &Key, generation: u64) -> Option<V> {
+        let entry = self.sets.as_flattened().get(place)?.as_ref()?;
+        (entry.generation == generation && entry.key == *key).then_some(entry.value)
+    }
+
+    /// The flow's place.
+    #[inline(never)]
+    fn search(&self, key: &Key, generation: u64) -> Option<usize> {
+        let first = self.set_of(key) * WAYS;
+        (first..first + WAYS).find(|place| self.at(*place, key, generation).is_some())
     }
 
     /// Remembers a decision: in place of the flow's own entry, a stale one, an empty place, or

@@ -13,11 +13,17 @@ use crate::selector::{address_of, bits_of};
 pub struct Key {
     source: u128,
     destination: u128,
-    words: [u16; 2],
-    knowledge: Knowledge,
-    protocol: u8,
-    family: Family,
+    facts: Facts,
 }
+
+/// All of a key but its addresses, in one number: keys are compared for every packet.
+///
+/// ```text
+///  63     48 47     32 31        24 23        16 15       8 7       0
+///  │ word 0 │ word 1  │     0      │ protocol   │ knowledge │ family │
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Facts(u64);
 
 /// What is known of the words of a packet's upper-layer header.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,25 +36,64 @@ enum Knowledge {
     Unknown,
 }
 
+impl Facts {
+    #[inline]
+    fn new(family: Family, protocol: u8, knowledge: Knowledge, [first, second]: [u16; 2]) -> Self {
+        Facts(
+            u64::from(first) << 48
+                | u64::from(second) << 32
+                | u64::from(protocol) << 16
+                | (knowledge as u64) << 8
+                | family as u64,
+        )
+    }
+
+    const fn words(self) -> [u16; 2] {
+        [(self.0 >> 48) as u16, (self.0 >> 32) as u16]
+    }
+
+    const fn protocol(self) -> u8 {
+        (self.0 >> 16) as u8
+    }
+
+    const fn knows(self, knowledge: Knowledge) -> bool {
+        (self.0 >> 8) as u8 == knowledge as u8
+    }
+
+    const fn knowledge(self) -> Knowledge {
+        if self.knows(Knowledge::Known) {
+            Knowledge::Known
+        } else if self.knows(Knowledge::Absent) {
+            Knowledge::Absent
+        } else {
+            Knowledge::Unknown
+        }
+    }
+
+    const fn family(self) -> Family {
+        if self.0 as u8 == Family::V4 as u8 {
+            Family::V4
+        } else {
+            Family::V6
+        }
+    }
+}
+
 impl Hash for Key {
     /// Three words: equal keys give equal ones, and few others do.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [first, second] = self.words;
-        let rest = u64::from(first) << 48
-            | u64::from(second) << 32
-            | u64::from(self.protocol) << 16
-            | (self.knowledge as u64) << 8
-            | self.family as u64;
         state.write_u128(self.source);
         state.write_u128(self.destination);
-        state.write_u64(rest);
+        state.write_u64(self.facts.0);
     }
 }
 
 impl Key {
     /// The key of a packet whose headers were found.
-    #[inline]
+    // In line always: a key that is handed back through memory is waited for.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn of(layout: &Layout, packet: &[u8]) -> Self {
         let (family, source) = bits_of(layout.source(packet));
         let (_, destination) = bits_of(layout.destination(packet));
@@ -65,10 +110,7 @@ impl Key {
         Key {
             source,
             destination,
-            words,
-            knowledge,
-            protocol: layout.protocol,
-            family,
+            facts: Facts::new(family, layout.protocol, knowledge, words),
         }
     }
 
@@ -82,32 +124,27 @@ impl Key {
     ) -> Option<Self> {
         let (family, source) = bits_of(source);
         let (other, destination) = bits_of(destination);
+        let (words, knowledge) = shown(words);
         (family == other).then_some(Key {
             source,
             destination,
-            words: words.unwrap_or([0; 2]),
-            knowledge: match words {
-                Some(_) => Knowledge::Known,
-                None => Knowledge::Absent,
-            },
-            protocol,
-            family,
+            facts: Facts::new(family, protocol, knowledge, words),
         })
     }
 
     /// The family of both addresses.
     pub const fn family(&self) -> Family {
-        self.family
+        self.facts.family()
     }
 
     /// Source address.
     pub fn source(&self) -> IpAddr {
-        address_of(self.family, self.source)
+        address_of(self.family(), self.source)
     }
 
     /// Destination address.
     pub fn destination(&self) -> IpAddr {
-        address_of(self.family, self.destination)
+        address_of(self.family(), self.destination)
     }
 
     pub(crate) const fn source_bits(&self) -> u128 {
@@ -120,14 +157,14 @@ impl Key {
 
     /// The upper-layer protocol.
     pub const fn protocol(&self) -> u8 {
-        self.protocol
+        self.facts.protocol()
     }
 
     /// Ports, or ICMP type and code; `None` where the packet has none to show.
     #[inline]
     pub const fn words(&self) -> Option<[u16; 2]> {
-        match self.knowledge {
-            Knowledge::Known => Some(self.words),
+        match self.facts.knowledge() {
+            Knowledge::Known => Some(self.facts.words()),
             Knowledge::Absent | Knowledge::Unknown => None,
         }
     }
@@ -136,31 +173,36 @@ impl Key {
     /// or a header that is cut off. Which flow that is, the packet alone does not tell.
     #[inline]
     pub const fn is_partial(&self) -> bool {
-        matches!(self.knowledge, Knowledge::Unknown)
+        self.facts.knows(Knowledge::Unknown)
     }
 
     /// The key of the answer.
-    pub(crate) const fn reversed(self) -> Self {
-        let [first, second] = self.words;
+    pub(crate) fn reversed(self) -> Self {
+        let facts = self.facts;
+        let [first, second] = facts.words();
+        let words = [second, first];
         Key {
             source: self.destination,
             destination: self.source,
-            words: [second, first],
-            ..self
+            facts: Facts::new(facts.family(), facts.protocol(), facts.knowledge(), words),
         }
     }
 
     /// The same key with what its datagram's first fragment showed.
     pub(crate) fn completed(self, protocol: u8, words: Option<[u16; 2]>) -> Self {
+        let (words, knowledge) = shown(words);
         Key {
-            protocol,
-            words: words.unwrap_or([0; 2]),
-            knowledge: match words {
-                Some(_) => Knowledge::Known,
-                None => Knowledge::Absent,
-            },
+            facts: Facts::new(self.family(), protocol, knowledge, words),
             ..self
         }
+    }
+}
+
+/// Words as a key holds them.
+fn shown(words: Option<[u16; 2]>) -> ([u16; 2], Knowledge) {
+    match words {
+        Some(words) => (words, Knowledge::Known),
+        None => ([0; 2], Knowledge::Absent),
     }
 }
 
@@ -171,7 +213,7 @@ impl fmt::Debug for Key {
             "{} -> {} protocol {}",
             self.source(),
             self.destination(),
-            self.protocol
+            self.protocol()
         )?;
         match self.words() {
             Some([a, b]) => write!(f, " {a},{b}"),
