@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use sealway_wire::Layout;
 
-use super::Datapath;
+use super::input::{Batch, Inbound};
 use super::sec_path::SecPath;
 use crate::flow::Key;
 use crate::sad::{self, Applied, Sa, Serial};
@@ -29,23 +29,24 @@ pub(super) struct Decision {
     admitted: Option<(Serial, Applied)>,
 }
 
-impl Datapath {
+impl Inbound {
     /// Admits the packet or says why not.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(super) fn admit(
         &mut self,
+        batch: &Batch<'_>,
         layout: &Layout,
         packet: &[u8],
-        path: &SecPath,
+        path: &SecPath<'_>,
     ) -> Result<(), DropReason> {
         let mut key = Key::of(layout, packet);
         if layout.is_fragment() {
-            key = self.in_fragments.complete(key, layout, self.now)?;
+            key = self.fragments.complete(key, layout, batch.now)?;
         }
-        let tables = &*self.tables;
+        let tables = batch.tables;
         let generation = tables.spd.generation();
-        let known = self.in_flows.find(&key, generation);
+        let known = self.flows.find(&key, generation);
         let mut decision = match known {
             Some(decision) => decision,
             None => decide(tables, &key, layout)?,
@@ -56,18 +57,16 @@ impl Datapath {
         if let Some(policy) = policy {
             policy.count();
         }
-        let only = path
-            .only()
-            .and_then(|(place, applied)| Some((tables.sad.at(place)?.serial, applied)));
+        let only = path.only().map(|(sa, applied)| (sa.serial, applied));
         if only.is_some() && only == decision.admitted {
             return Ok(());
         }
         let verdict = judge(tables, policy, path);
         if verdict.is_ok() && only.is_some() {
             decision.admitted = only;
-            self.in_flows.fill(key, generation, decision);
+            self.flows.fill(key, generation, decision);
         } else if known.is_none() {
-            self.in_flows.fill(key, generation, decision);
+            self.flows.fill(key, generation, decision);
         }
         verdict
     }
@@ -94,13 +93,12 @@ fn decide(tables: &Tables, key: &Key, layout: &Layout) -> Result<Decision, DropR
 }
 
 /// The truth table.
-fn judge(tables: &Tables, policy: Option<&Arc<Policy>>, path: &SecPath) -> Result<(), DropReason> {
-    let mut used = [None; SecPath::MOST];
-    for (slot, (place, applied)) in used.iter_mut().zip(path.iter()) {
-        *slot = tables.sad.at(place).map(|sa| (&**sa, applied));
-    }
-    let count = used.iter().flatten().count();
-    let used = &used[..count];
+fn judge(
+    tables: &Tables,
+    policy: Option<&Arc<Policy>>,
+    path: &SecPath<'_>,
+) -> Result<(), DropReason> {
+    let used = path.used();
     let tunnel_used = used
         .iter()
         .flatten()

@@ -6,14 +6,19 @@
 //! 4. again, if what came out is ESP addressed to us;
 //! 5. [`admit`](super::admit): the policy check against the SAs that were used.
 
+use std::sync::Arc;
+
 use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Train};
 use sealway_wire::{Family, Layout, esp, protocol, view};
 
+use super::admit::Decision;
 use super::sec_path::SecPath;
-use super::{Datapath, Mss};
-use crate::flow::Key;
+use crate::event::Events;
+use crate::flow::{self, Key};
 use crate::sad::{Applied, Commit, Index, Protocol, Sa, SaMode};
 use crate::selector::Selector;
+use crate::tables::Tables;
+use crate::time::Time;
 use crate::verdict::DropReason;
 use crate::xform::{self, OpenJob, Opened};
 
@@ -49,20 +54,45 @@ pub(super) enum Came {
     ThroughSas,
 }
 
-impl Datapath {
+/// What the inbound road remembers between packets. It judges them by the version that its caller
+/// has pinned: SAs stay borrowed from that for as long as a packet is on its way.
+pub(super) struct Inbound {
+    pub(super) flows: flow::Cache<Decision>,
+    pub(super) fragments: flow::Fragments,
+    /// Where the SA of the last packet was: packets come in bursts of one SA.
+    last_sa: Index,
+}
+
+/// What a packet is judged by, and where it tells what happens.
+pub(super) struct Batch<'d> {
+    pub(super) tables: &'d Tables,
+    pub(super) now: Time,
+    pub(super) events: &'d mut Events,
+}
+
+impl Inbound {
+    pub(super) fn new(flows: flow::Cache<Decision>) -> Self {
+        Inbound {
+            flows,
+            fragments: flow::Fragments::new(),
+            last_sa: Index::default(),
+        }
+    }
+
     /// What a socket gave is opened and admitted here, in line, and its layout stays where it was
     /// found: one that is copied has to wait for its fields.
     #[inline]
-    pub(super) fn receive(
+    pub(super) fn receive<'d>(
         &mut self,
+        batch: &mut Batch<'d>,
         train: &mut Train,
         arrival: &Arrival,
     ) -> Result<Exit, DropReason> {
         let mut path = SecPath::new();
         match arrival {
             Arrival::Payload(outer) => {
-                let sa = self.open(train, outer, None, &path)?;
-                let Some(carried) = self.uncover(train, sa, outer, None)? else {
+                let sa = self.open(batch, train, outer, None, &path)?;
+                let Some(carried) = uncover(batch, train, sa, outer, None)? else {
                     return Ok(Exit::Ended);
                 };
                 if !path.push(sa, carried.applied()) {
@@ -72,20 +102,17 @@ impl Datapath {
                 let Ok(layout) = &found else {
                     return Err(DropReason::InnerMalformed);
                 };
-                self.check_inner(train, layout, sa, carried, outer.tos)?;
+                self.check_inner(batch, train, layout, (sa, carried), outer.tos)?;
                 if is_protected(layout) {
-                    return self.receive_whole(train, *layout, outer.interface, path);
+                    return self.receive_whole(batch, train, *layout, outer.interface, path);
                 }
-                self.admit(layout, train.packet(), &path)?;
-                if self.config.mss == Mss::Clamped {
-                    self.clamp_inbound(train, layout);
-                }
+                self.admit(batch, layout, train.packet(), &path)?;
                 Ok(Exit::Admitted(Came::ThroughSas))
             }
             Arrival::Whole { interface } => {
                 let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Malformed)?;
                 train.truncate(layout.length as usize);
-                self.receive_whole(train, layout, *interface, path)
+                self.receive_whole(batch, train, layout, *interface, path)
             }
         }
     }
@@ -93,29 +120,27 @@ impl Datapath {
     /// A packet with its IP header, whole as it came or out of an SA: opened for as long as it is
     /// protected and for us, then admitted.
     #[inline(never)]
-    fn receive_whole(
+    fn receive_whole<'d>(
         &mut self,
+        batch: &mut Batch<'d>,
         train: &mut Train,
         mut layout: Layout,
         interface: u32,
-        mut path: SecPath,
+        mut path: SecPath<'d>,
     ) -> Result<Exit, DropReason> {
-        while let Some(outer) = self.protected_for_us(&layout, train.packet(), interface)? {
+        while let Some(outer) = protected_for_us(batch, &layout, train.packet(), interface)? {
             let before = Some(&layout);
-            let sa = self.open(train, &outer, before, &path)?;
-            let Some(carried) = self.uncover(train, sa, &outer, before)? else {
+            let sa = self.open(batch, train, &outer, before, &path)?;
+            let Some(carried) = uncover(batch, train, sa, &outer, before)? else {
                 return Ok(Exit::Ended);
             };
             if !path.push(sa, carried.applied()) {
                 return Err(DropReason::NestingTooDeep);
             }
             layout = Layout::parse(train.packet()).map_err(|_| DropReason::InnerMalformed)?;
-            self.check_inner(train, &layout, sa, carried, outer.tos)?;
+            self.check_inner(batch, train, &layout, (sa, carried), outer.tos)?;
         }
-        self.admit(&layout, train.packet(), &path)?;
-        if self.config.mss == Mss::Clamped && !path.is_empty() {
-            self.clamp_inbound(train, &layout);
-        }
+        self.admit(batch, &layout, train.packet(), &path)?;
         Ok(Exit::Admitted(if path.is_empty() {
             Came::InTheClear
         } else {
@@ -123,72 +148,34 @@ impl Datapath {
         }))
     }
 
-    /// The facts of a packet that is ESP or AH addressed to us; any other is not opened (DESIGN:
-    /// admission).
-    #[inline]
-    fn protected_for_us(
-        &self,
-        layout: &Layout,
-        packet: &[u8],
-        interface: u32,
-    ) -> Result<Option<Outer>, DropReason> {
-        if !is_protected(layout) {
-            return Ok(None);
-        }
-        let destination = layout.destination(packet);
-        if !self.tables.local.contains(destination) {
-            return Ok(None);
-        }
-        if layout.is_fragment() {
-            return Err(DropReason::EspFragment);
-        }
-        if layout.protocol == protocol::AH {
-            // There are no AH SAs yet, and clear traffic it is not (RFC 4301 §5.2 step 3a).
-            return Err(DropReason::NoSaIn);
-        }
-        Ok(Some(Outer {
-            source: layout.source(packet),
-            destination,
-            interface,
-            tos: layout.tos(packet),
-            hop_limit: layout.hop_limit(packet),
-            dont_fragment: if layout.dont_fragment(packet) {
-                DontFragment::Set
-            } else {
-                DontFragment::Clear
-            },
-            encapsulation: Encapsulation::Esp,
-        }))
-    }
-
-    /// Through one SA: its place. `before` is the layout of the headers before ESP, if they are in
+    /// Through one SA. `before` is the layout of the headers before ESP, if they are in
     /// the train; their facts are `outer`.
     #[allow(clippy::inline_always)]
     #[inline(always)]
-    fn open(
+    fn open<'d>(
         &mut self,
+        batch: &mut Batch<'d>,
         train: &mut Train,
         outer: &Outer,
         before: Option<&Layout>,
-        path: &SecPath,
-    ) -> Result<Index, DropReason> {
+        path: &SecPath<'_>,
+    ) -> Result<&'d Arc<Sa>, DropReason> {
         let headers = before.map_or(0, |layout| usize::from(layout.upper));
         let header: &esp::Header = view(train.packet(), headers).ok_or(DropReason::EspLength)?;
         let (spi, low) = (header.spi.get(), header.sequence.get());
-        let (sad, events) = (&self.tables.sad, &mut self.events);
+        let sad = &batch.tables.sad;
         let (destination, protocol) = (outer.destination, protocol_of(outer));
         if !sad.is_named(self.last_sa, spi, destination, protocol) {
             let place = sad.by_spi(spi, destination, protocol);
             self.last_sa = place.ok_or(DropReason::NoSaIn)?;
         }
-        let place = self.last_sa;
-        let sa = sad.at(place).ok_or(DropReason::NoSaIn)?;
+        let sa = sad.at(self.last_sa).ok_or(DropReason::NoSaIn)?;
         check_outer(sa, outer)?;
         if !path.has_room() {
             return Err(DropReason::NestingTooDeep);
         }
-        if sa.runtime.usage.is_due(self.now) {
-            events.look_at(sa, self.now);
+        if sa.runtime.usage.is_due(batch.now) {
+            batch.events.look_at(sa, batch.now);
             if sa.runtime.has_expired() {
                 return Err(DropReason::SaExpiredIn);
             }
@@ -204,54 +191,17 @@ impl Datapath {
                 Commit::Accepted => {}
                 Commit::Replayed => return Err(DropReason::Replay),
                 Commit::Scarce => {
-                    if events.ask_for_numbers(sa) {
+                    if batch.events.ask_for_numbers(sa) {
                         window.asked();
                     }
                 }
                 Commit::Unreserved => {
-                    events.ask_for_numbers(sa);
+                    batch.events.ask_for_numbers(sa);
                     return Err(DropReason::UnreservedIn);
                 }
             }
         }
-        Ok(place)
-    }
-
-    /// Makes what an SA carried the packet in the train; `None` if that was a dummy, made to hide
-    /// how much traffic there is (RFC 4303 §2.6).
-    #[allow(clippy::inline_always)]
-    #[inline(always)]
-    fn uncover(
-        &mut self,
-        train: &mut Train,
-        place: Index,
-        outer: &Outer,
-        before: Option<&Layout>,
-    ) -> Result<Option<Carried>, DropReason> {
-        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
-        let headers = before.map_or(0, |layout| usize::from(layout.upper));
-        let opened = Opened::read(train.packet(), headers, sa)?;
-        if sa.runtime.usage.count(1, opened.length as u64) {
-            self.events.look_at(sa, self.now);
-        }
-        if opened.next_header == protocol::NONE {
-            return Ok(None);
-        }
-        let carried = match (sa.config.mode, opened.next_header) {
-            (SaMode::Transport, _) => Carried::Payload,
-            (_, protocol::IPIP) => Carried::Packet(Family::V4),
-            (_, protocol::IPV6) => Carried::Packet(Family::V6),
-            (SaMode::Any, _) => Carried::Payload,
-            (SaMode::Tunnel, _) => return Err(DropReason::ModeMismatch),
-        };
-        match carried {
-            Carried::Payload => xform::leave(train, &opened, outer, before)?,
-            Carried::Packet(_) => {
-                train.truncate(opened.start + opened.length);
-                train.trim_front(opened.start);
-            }
-        }
-        Ok(Some(carried))
+        Ok(sa)
     }
 
     /// Checks the packet that came out of an SA against what the SA may carry.
@@ -259,13 +209,12 @@ impl Datapath {
     #[inline(always)]
     fn check_inner(
         &mut self,
+        batch: &Batch<'_>,
         train: &mut Train,
         layout: &Layout,
-        place: Index,
-        carried: Carried,
+        (sa, carried): (&Sa, Carried),
         outer_tos: u8,
     ) -> Result<(), DropReason> {
-        let sa = self.tables.sad.at(place).ok_or(DropReason::Internal)?;
         if let Carried::Packet(family) = carried {
             if layout.family != family {
                 return Err(DropReason::InnerMalformed);
@@ -278,11 +227,85 @@ impl Datapath {
         }
         if let Some(selector) = &sa.config.selector {
             let key = Key::of(layout, train.packet());
-            let key = self.in_fragments.complete(key, layout, self.now)?;
+            let key = self.fragments.complete(key, layout, batch.now)?;
             check_selector(selector, &key, layout)?;
         }
         Ok(())
     }
+}
+
+/// The facts of a packet that is ESP or AH addressed to us; any other is not opened (DESIGN:
+/// admission).
+#[inline]
+fn protected_for_us(
+    batch: &Batch<'_>,
+    layout: &Layout,
+    packet: &[u8],
+    interface: u32,
+) -> Result<Option<Outer>, DropReason> {
+    if !is_protected(layout) {
+        return Ok(None);
+    }
+    let destination = layout.destination(packet);
+    if !batch.tables.local.contains(destination) {
+        return Ok(None);
+    }
+    if layout.is_fragment() {
+        return Err(DropReason::EspFragment);
+    }
+    if layout.protocol == protocol::AH {
+        // There are no AH SAs yet, and clear traffic it is not (RFC 4301 §5.2 step 3a).
+        return Err(DropReason::NoSaIn);
+    }
+    Ok(Some(Outer {
+        source: layout.source(packet),
+        destination,
+        interface,
+        tos: layout.tos(packet),
+        hop_limit: layout.hop_limit(packet),
+        dont_fragment: if layout.dont_fragment(packet) {
+            DontFragment::Set
+        } else {
+            DontFragment::Clear
+        },
+        encapsulation: Encapsulation::Esp,
+    }))
+}
+
+/// Makes what an SA carried the packet in the train; `None` if that was a dummy, made to hide
+/// how much traffic there is (RFC 4303 §2.6).
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn uncover(
+    batch: &mut Batch<'_>,
+    train: &mut Train,
+    sa: &Arc<Sa>,
+    outer: &Outer,
+    before: Option<&Layout>,
+) -> Result<Option<Carried>, DropReason> {
+    let headers = before.map_or(0, |layout| usize::from(layout.upper));
+    let opened = Opened::read(train.packet(), headers, sa)?;
+    if sa.runtime.usage.count(1, opened.length as u64) {
+        batch.events.look_at(sa, batch.now);
+    }
+    if opened.next_header == protocol::NONE {
+        return Ok(None);
+    }
+    let carried = match (sa.config.mode, opened.next_header) {
+        (SaMode::Transport, _) => Carried::Payload,
+        (_, protocol::IPIP) => Carried::Packet(Family::V4),
+        (_, protocol::IPV6) => Carried::Packet(Family::V6),
+        (SaMode::Any, _) => Carried::Payload,
+        (SaMode::Tunnel, _) => return Err(DropReason::ModeMismatch),
+    };
+    match carried {
+        Carried::Payload => xform::leave(train, &opened, outer, before)?,
+        Carried::Packet(_) => {
+            train.truncate(opened.start + opened.length);
+            train.trim_front(opened.start);
+        }
+    }
+    Ok(Some(carried))
 }
 
 /// Whether what stands above IP is ESP or AH.

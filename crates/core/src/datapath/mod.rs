@@ -28,12 +28,12 @@ use sealway_packet::{Arrival, Egress, Offload, Packet, Pool};
 use crate::bundle;
 use crate::event::{Event, Events};
 use crate::flow;
-use crate::sad;
 use crate::tables::{Shared, Tables};
 use crate::time::Time;
 use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
 use hold::{Acquires, Hold};
+use input::{Batch, Inbound};
 
 pub use mss::Mss;
 pub use reassemble::Reassembly;
@@ -96,12 +96,9 @@ pub struct Datapath {
     pool: Pool,
     random: Box<dyn Randomness + Send>,
     out_flows: flow::Cache<bundle::Reference>,
-    in_flows: flow::Cache<admit::Decision>,
+    inbound: Inbound,
     bundles: bundle::Table,
-    /// Where the SA of the last packet that came in was: packets come in bursts of one SA.
-    last_sa: sad::Index,
     out_fragments: flow::Fragments,
-    in_fragments: flow::Fragments,
     reassembly: Reassembly,
     header_store: HeaderStore,
     /// IPv4 identification and IPv6 fragment identification of what we make.
@@ -134,11 +131,9 @@ impl Datapath {
             pool,
             random,
             out_flows: flow::Cache::new(config.flows, seed),
-            in_flows: flow::Cache::new(config.flows, seed.rotate_left(32)),
+            inbound: Inbound::new(flow::Cache::new(config.flows, seed.rotate_left(32))),
             bundles: bundle::Table::new(config.bundles),
-            last_sa: sad::Index::default(),
             out_fragments: flow::Fragments::new(),
-            in_fragments: flow::Fragments::new(),
             reassembly: Reassembly::new(),
             header_store: HeaderStore::new(),
             next_id: u32::from_ne_bytes(id),
@@ -225,9 +220,20 @@ impl Datapath {
     #[inline]
     pub fn input(&mut self, mut packet: Packet<Arrival>) -> Verdict {
         self.stats.received_outside += 1;
-        let offload = match self.receive(&mut packet.train, &packet.meta) {
+        let mut batch = Batch {
+            tables: &self.tables,
+            now: self.now,
+            events: &mut self.events,
+        };
+        let exit = (self.inbound).receive(&mut batch, &mut packet.train, &packet.meta);
+        let offload = match exit {
             Ok(input::Exit::Admitted(input::Came::InTheClear)) => packet.offload,
-            Ok(input::Exit::Admitted(input::Came::ThroughSas)) => Offload::default(),
+            Ok(input::Exit::Admitted(input::Came::ThroughSas)) => {
+                if self.config.mss == Mss::Clamped {
+                    self.clamp_inbound(&mut packet.train);
+                }
+                Offload::default()
+            }
             Ok(input::Exit::Ended) => return self.consumed(),
             Err(reason) => return self.dropped(reason),
         };

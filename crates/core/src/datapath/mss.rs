@@ -29,10 +29,12 @@ pub(super) fn clamp_outbound(train: &mut Train, layout: &Layout, largest: u16) {
 
 impl Datapath {
     /// In a SYN that came through SAs: what our side may send.
-    #[inline]
-    pub(super) fn clamp_inbound(&mut self, train: &mut Train, layout: &Layout) {
-        if layout.protocol == protocol::TCP && tcp::is_syn(train.packet(), layout) {
-            self.clamp_by_way_back(train, layout);
+    pub(super) fn clamp_inbound(&mut self, train: &mut Train) {
+        if let Ok(layout) = Layout::parse(train.packet())
+            && layout.protocol == protocol::TCP
+            && tcp::is_syn(train.packet(), &layout)
+        {
+            self.clamp_by_way_back(train, &layout);
         }
     }
 

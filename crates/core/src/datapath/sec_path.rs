@@ -1,22 +1,19 @@
 //! The SAs that a packet came through: xfrm's `sec_path`, RFC 2402's and KAME's history.
 
-use crate::sad::{Applied, Index};
+use crate::sad::{Applied, Sa};
 
-/// The places of the SAs, outermost first, under the view pinned for the batch. A tag of the
-/// inbound road: no other module can read or write it, and it ends with the packet's admission.
+/// The SAs, outermost first, of the version that the batch is judged by. A tag of the inbound
+/// road: no other module can read or write it, and it ends with the packet's admission.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SecPath {
-    places: [Option<(Index, Applied)>; SecPath::MOST],
+pub(super) struct SecPath<'d> {
+    used: [Option<(&'d Sa, Applied)>; SecPath::MOST],
     length: usize,
 }
 
-impl SecPath {
-    /// The most SAs around one packet.
-    pub(super) const MOST: usize = 4;
-
+impl<'d> SecPath<'d> {
     pub(super) const fn new() -> Self {
         SecPath {
-            places: [None; SecPath::MOST],
+            used: [None; SecPath::MOST],
             length: 0,
         }
     }
@@ -29,10 +26,10 @@ impl SecPath {
 
     /// One more SA, inside the others, and how it was applied; `false` if there are too many.
     #[must_use]
-    pub(super) fn push(&mut self, place: Index, applied: Applied) -> bool {
-        match self.places.get_mut(self.length) {
+    pub(super) fn push(&mut self, sa: &'d Sa, applied: Applied) -> bool {
+        match self.used.get_mut(self.length) {
             Some(free) => {
-                *free = Some((place, applied));
+                *free = Some((sa, applied));
                 self.length += 1;
                 true
             }
@@ -40,8 +37,9 @@ impl SecPath {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Index, Applied)> + '_ {
-        self.places.iter().flatten().copied()
+    /// Those that there are, each of them `Some`.
+    pub(super) fn used(&self) -> &[Option<(&'d Sa, Applied)>] {
+        self.used.get(..self.length).unwrap_or(&self.used)
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -50,10 +48,15 @@ impl SecPath {
 
     /// The only SA, if there is exactly one.
     #[inline]
-    pub(super) const fn only(&self) -> Option<(Index, Applied)> {
+    pub(super) const fn only(&self) -> Option<(&'d Sa, Applied)> {
         match self.length {
-            1 => self.places[0],
+            1 => self.used[0],
             _ => None,
         }
     }
+}
+
+impl SecPath<'_> {
+    /// The most SAs around one packet.
+    pub(super) const MOST: usize = 4;
 }
