@@ -10,6 +10,7 @@
 //! | [`memory`], [`fault`] | an outside without a kernel; one that misbehaves on purpose |
 //! | [`netlink`], [`netfilter`], [`sysctl`] | links, addresses, routes, rules; the packet filter's reports; switches |
 //! | [`namespace`], [`process`] | network namespaces that die with us, children that do too |
+//! | [`leash`] | what a process gives up for good |
 //! | [`capture`] | every frame of an interface |
 //! | [`poll`], [`readiness`] | waiting, and ending a wait |
 //!
@@ -23,6 +24,7 @@ pub mod capture;
 pub mod clear;
 pub mod device;
 pub mod fault;
+pub mod leash;
 pub mod memory;
 pub mod namespace;
 pub mod netfilter;

@@ -10,6 +10,11 @@ use std::process::Command;
 
 use libc::{c_int, socklen_t};
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod trap;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) use trap::tell_of_forbidden_calls;
+
 /// What [`receive_message`] got.
 pub(crate) struct Message {
     /// Octets of the payload; with MSG_TRUNC asked for, as many as it had on the wire.

@@ -47,6 +47,9 @@ enum Command {
     Show(show::Arguments),
     /// Measure this machine
     Bench(bench::Arguments),
+    /// The process that guards the host, for the daemon
+    #[command(hide = true)]
+    Guardian,
     /// Print what a shell needs to complete these commands
     Completions(manual::Shell),
     /// Write the manual pages, one a command
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Xfrm(arguments) => xfrm::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Guardian => daemon::guardian(),
         Command::Completions(shell) => manual::completions(&mut Cli::command(), &shell),
         Command::Manual(directory) => manual::write(Cli::command(), &directory),
     };

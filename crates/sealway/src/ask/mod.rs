@@ -101,6 +101,7 @@ fn text(status: &Status) -> String {
          file: {}, read again {} times\n\
          {} policies, {} SAs; without a policy: {}\n\
          packets: {} sent, {} delivered, {} dropped\n\
+         leash: files {}, system calls {}\n\
          devices:{}",
         status.version,
         status.pid,
@@ -113,6 +114,8 @@ fn text(status: &Status) -> String {
         status.sent,
         status.delivered,
         status.dropped,
+        status.leash.files,
+        status.leash.calls,
         devices.collect::<String>()
     )
 }

@@ -84,6 +84,28 @@ pub fn end(socket: &Path) -> Result<(), Error> {
 /// How long a daemon may take to end.
 const LAST: Duration = Duration::from_secs(30);
 
+/// A connection that one who belongs to the daemon keeps.
+#[derive(Debug)]
+pub(super) struct Conversation(BufReader<UnixStream>);
+
+impl Conversation {
+    /// By this connection.
+    pub(super) fn over(stream: UnixStream) -> Conversation {
+        Conversation(BufReader::new(stream))
+    }
+
+    /// Asks for one thing and waits for the answer.
+    pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Error> {
+        let broken = |error| Error::Broken {
+            path: "(inside)".into(),
+            error,
+        };
+        let line = line(request).map_err(broken)?;
+        self.0.get_mut().write_all(&line).map_err(broken)?;
+        understood(&mut self.0, broken).map(|(answer, _)| answer)
+    }
+}
+
 /// The answer, the warning with it, and the connection.
 fn converse<T: DeserializeOwned>(
     socket: &Path,
@@ -94,17 +116,22 @@ fn converse<T: DeserializeOwned>(
         error,
     };
     let mut lines = say(socket, request)?;
-    let answer = answer(&mut lines).map_err(broken)?;
-    match serde_json::from_str(&answer)
-        .map_err(io::Error::from)
-        .map_err(broken)?
-    {
+    understood(&mut lines, broken).map(|(answer, warning)| (answer, warning, lines))
+}
+
+/// The next answer and the warning with it.
+fn understood<T: DeserializeOwned>(
+    lines: &mut impl BufRead,
+    broken: impl Fn(io::Error) -> Error,
+) -> Result<(T, String), Error> {
+    let answer = answer(lines).map_err(&broken)?;
+    let unclear = |error: serde_json::Error| broken(error.into());
+    match serde_json::from_str(&answer).map_err(unclear)? {
         Reply::Ok {
             result, warning, ..
         } => serde_json::from_value(result)
-            .map(|answer| (answer, warning, lines))
-            .map_err(io::Error::from)
-            .map_err(broken),
+            .map(|answer| (answer, warning))
+            .map_err(unclear),
         Reply::Error { message, mistakes } => Err(Error::Refused { message, mistakes }),
     }
 }
@@ -143,17 +170,19 @@ fn say(socket: &Path, request: &Request) -> Result<BufReader<UnixStream>, Error>
         error,
     };
     let mut stream = connect(socket)?;
-    let mut line = Zeroizing::new(
-        serde_json::to_vec(request)
-            .map_err(io::Error::from)
-            .map_err(broken)?,
-    );
-    line.push(b'\n');
+    let line = line(request).map_err(broken)?;
     match stream.write_all(&line) {
         // It may have said why before it hung up.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(broken(error)),
         Ok(()) | Err(_) => Ok(BufReader::new(stream)),
     }
+}
+
+/// A request as it is said; keys may stand in it.
+fn line(request: &Request) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(serde_json::to_vec(request)?);
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// The next answer.

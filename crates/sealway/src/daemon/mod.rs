@@ -10,6 +10,8 @@ pub mod config;
 mod control;
 mod devices;
 pub mod down;
+mod leash;
+mod manager;
 pub mod metrics;
 mod network;
 mod perimeter;
@@ -20,7 +22,7 @@ mod worker;
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -28,7 +30,6 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
-use sd_notify::NotifyState;
 use sealway_core::path::LocalAddresses;
 use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
 use sealway_io::readiness::Wake;
@@ -39,7 +40,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use crate::{setkey, show};
 use config::{Config, Diagnosed};
 use control::{Daemon, Files, Signals, Socket, WorkerHandle};
+use manager::Manager;
+use metrics::Listener;
 use network::{Network, Picture};
+pub(crate) use perimeter::guardian::run as guardian;
 use perimeter::{Before, Perimeter};
 use state::{Bell, Reserver, State};
 use worker::{Devices, Snapshot, Ways};
@@ -78,35 +82,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     drop(sources);
     let signals = signals().context("signals cannot be handled")?;
+    let manager = Manager::find();
     let socket = Socket::claim(&config.control)?;
-    let control_socket = config.control.clone();
-    let metrics = config.metrics.clone();
+    let metrics = config.metrics.as_ref().map(Listener::bind).transpose()?;
     let files = Files::new(arguments.file, config.clone(), &control.tables());
-    let daemon = start(&config, control, state, socket, signals, files)?;
+    let daemon = start(&config, control, state, (socket, metrics), signals, files)?;
     // Whoever started it may not want to hear that it is ready.
     let _ = writeln!(
         std::io::stderr(),
         "sealway: ready: {}",
         summary(&config, &daemon)
     );
-    if let Some(place) = &metrics
-        && let Err(error) = metrics::serve(place, control_socket)
-    {
-        // A start that fails leaves no guard.
-        daemon.end()?;
-        return Err(error);
-    }
-    tell_service_manager(NotifyState::Ready);
+    manager.tell("READY=1");
     let outcome = daemon.run();
-    tell_service_manager(NotifyState::Stopping);
+    manager.tell("STOPPING=1");
     outcome.map(|()| ExitCode::SUCCESS)
-}
-
-/// Tells systemd, if it started this daemon and wants to know (sd_notify(3)).
-fn tell_service_manager(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!("the service manager cannot be told: {error}");
-    }
 }
 
 /// Opens the devices, guards the host and starts the worker. Where that fails, the guard is as it
@@ -115,7 +105,7 @@ fn start(
     config: &Config,
     control: Control,
     state: Option<State>,
-    socket: Socket,
+    (socket, metrics): (Socket, Option<Listener>),
     signals: Signals,
     files: Files,
 ) -> anyhow::Result<Daemon> {
@@ -125,8 +115,8 @@ fn start(
     let mut perimeter = Perimeter::new(config);
     let before = perimeter.raise(devices.outside.port(), network.netlink())?;
     let serving = begin(
-        config,
-        (control, state),
+        (config, files.path()),
+        (control, state, metrics),
         devices,
         &mut network,
         &mut perimeter,
@@ -142,6 +132,8 @@ fn start(
         picture,
         started,
         report,
+        leash,
+        metrics,
         worker,
         reserver,
     } = serving?;
@@ -154,6 +146,8 @@ fn start(
         perimeter,
         outside: config.outside.addresses.clone(),
         devices: report,
+        leash,
+        metrics,
         worker,
         reserver,
         signals,
@@ -171,13 +165,17 @@ struct Serving {
     picture: Picture,
     started: Instant,
     report: Vec<show::report::Device>,
+    leash: show::report::Leash,
+    /// Where the thread that serves metrics asks.
+    metrics: Option<UnixStream>,
     worker: WorkerHandle,
     reserver: Option<Reserver>,
 }
 
+/// Everything that runs beside control starts here, and then the leash is put on.
 fn begin(
-    config: &Config,
-    (mut control, state): (Control, Option<State>),
+    (config, file): (&Config, &Path),
+    (mut control, state, metrics): (Control, Option<State>, Option<Listener>),
     devices: Devices,
     network: &mut Network,
     perimeter: &mut Perimeter,
@@ -195,6 +193,7 @@ fn begin(
         Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
     ])?;
     privileges::drop_capabilities()?;
+    let held_files = leash::hold_files(config, file)?;
     let started = Instant::now();
     let (bell, hearer) = Bell::new();
     let worker = start_worker(config, &control, devices, bell.clone(), started)?;
@@ -203,11 +202,15 @@ fn begin(
         .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
         .transpose()?;
     worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
+    let metrics = metrics.map(Listener::serve).transpose()?;
+    let held_calls = leash::hold_calls(config)?;
     Ok(Serving {
         control,
         picture,
         started,
         report,
+        leash: leash::report(held_files, held_calls),
+        metrics,
         worker,
         reserver,
     })

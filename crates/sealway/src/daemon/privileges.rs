@@ -10,23 +10,41 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 /// For devices, addresses, routes and the packet filter; for protocols 50 and 51.
 const NEEDED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
-/// Keeps of the calling thread's capabilities those that are needed. Threads that it starts
-/// afterwards have no more; what it runs gains none by being set-user-id.
+/// Keeps of the calling thread's capabilities those that the daemon needs. Threads that it starts
+/// afterwards have no more, and programs none; nothing is gained by their being set-user-id.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub(super) fn drop_capabilities() -> anyhow::Result<()> {
+    keep(&NEEDED)?;
+    caps::clear(None, CapSet::Inheritable).context("capabilities cannot be dropped")
+}
+
+/// Keeps one capability, which programs that this process runs have too: of root's as of an ordinary
+/// user's.
+///
+/// # Errors
+/// If the kernel refuses.
+pub(super) fn keep_for_programs(one: Capability) -> anyhow::Result<()> {
+    keep(&[one])?;
+    let only = CapsHashSet::from([one]);
+    for set in [CapSet::Inheritable, CapSet::Ambient] {
+        caps::set(None, set, &only).context("capabilities cannot be handed on")?;
+    }
+    Ok(())
+}
+
+fn keep(needed: &[Capability]) -> anyhow::Result<()> {
     let held = caps::read(None, CapSet::Permitted).context("capabilities cannot be read")?;
-    let needed: CapsHashSet = NEEDED
-        .into_iter()
+    let kept: CapsHashSet = needed
+        .iter()
+        .copied()
         .filter(|one| held.contains(one))
         .collect();
     for set in [CapSet::Effective, CapSet::Permitted] {
-        caps::set(None, set, &needed).context("capabilities cannot be dropped")?;
+        caps::set(None, set, &kept).context("capabilities cannot be dropped")?;
     }
-    caps::clear(None, CapSet::Inheritable).context("capabilities cannot be dropped")?;
-    prctl::set_no_new_privs().context("set-user-id programs cannot be refused")?;
-    Ok(())
+    prctl::set_no_new_privs().context("set-user-id programs cannot be refused")
 }
 
 /// Locks memory, so that no key is written to swap, and forbids core dumps and being traced by the

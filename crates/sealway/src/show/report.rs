@@ -68,6 +68,8 @@ pub struct Status {
     pub sas: usize,
     /// Its devices.
     pub devices: Vec<Device>,
+    /// What it has given up.
+    pub leash: Leash,
     /// Packets that left towards the outside.
     pub sent: u64,
     /// Packets that were let in.
@@ -76,6 +78,15 @@ pub struct Status {
     pub dropped: u64,
     /// Clients of the control socket, this one among them.
     pub clients: usize,
+}
+
+/// What the daemon has given up: `held`, `off`, or why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leash {
+    /// Files.
+    pub files: String,
+    /// System calls.
+    pub calls: String,
 }
 
 /// What happened, as `monitor` tells it.

@@ -5,6 +5,7 @@ mod acquire;
 mod bad_input;
 mod guard;
 mod host;
+mod leash;
 mod life;
 mod live;
 mod metrics;

@@ -44,3 +44,16 @@ fn metrics_tell_of_sas_policies_and_drops_also_after_a_daemon_was_killed() {
     }
     assert!(get(&left, "/secret").starts_with("HTTP/1.1 404 "));
 }
+
+#[test]
+fn who_scrapes_slowly_holds_up_nobody_else() {
+    let (left, _right) = hosts();
+    let configuration = TUNNEL.to_owned() + "metrics = \"./metrics.sock\"\n";
+    let _a = left.up(&for_host(1, &configuration), "");
+    let socket = left.directory.path().join("metrics.sock");
+    let idle: Vec<_> = (0..40)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
+    assert!(get(&left, "/metrics").starts_with("HTTP/1.1 200 OK\r\n"));
+    drop(idle);
+}

@@ -15,6 +15,7 @@ use sealway_core::path::Paths;
 use sealway_core::selector::AddressRange;
 use sealway_core::{DefaultAction, Mss};
 use sealway_setkey::{Colour, Diagnostic, Span};
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
@@ -42,6 +43,17 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Whether the host is guarded.
     pub guard: Guard,
+    /// Whether the daemon gives up what it does not need.
+    pub leash: Leash,
+}
+
+/// Whether the daemon gives up files and system calls once it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leash {
+    /// It does.
+    On,
+    /// It keeps them, for whoever looks for a mistake in it.
+    Off,
 }
 
 /// Whether packets are kept from going round Sealway.
@@ -84,7 +96,7 @@ pub struct Outside {
 }
 
 /// An address and the length of its network's prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prefix {
     /// The address.
     pub address: IpAddr,
@@ -179,6 +191,10 @@ impl Config {
             guard: match file.daemon.guard {
                 Some(false) => Guard::Off,
                 Some(true) | None => Guard::On,
+            },
+            leash: match file.daemon.leash {
+                Some(false) => Leash::Off,
+                Some(true) | None => Leash::On,
             },
         };
         check(&file.daemon)?;

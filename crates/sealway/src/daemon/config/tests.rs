@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sealway_core::{DefaultAction, Mss};
 use sealway_setkey::Colour;
 
-use super::{Config, Guard, Inside, Outside, Place, Prefix};
+use super::{Config, Guard, Inside, Leash, Outside, Place, Prefix};
 
 /// The shortest file there is.
 const SHORTEST: &str = r#"[[inside]]
@@ -55,6 +55,7 @@ fn the_shortest_file_has_its_defaults() {
         metrics: None,
         state: None,
         guard: Guard::On,
+        leash: Leash::On,
     };
     assert_eq!(config, expected);
 }
@@ -82,6 +83,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         control = "run/control.sock"
         workers = "auto"
         guard = false
+        leash = false
     "#;
     let config = Config::parse(text, Path::new("etc")).unwrap();
     let prefix = |text: &str, length| Prefix {
@@ -91,6 +93,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
     let inside = &config.inside;
     assert_eq!(inside.interfaces, ["eth1"]);
     assert_eq!(config.guard, Guard::Off);
+    assert_eq!(config.leash, Leash::Off);
     assert_eq!(
         inside.addresses,
         [prefix("10.1.0.1", 24), prefix("fd00:1::1", 128)]

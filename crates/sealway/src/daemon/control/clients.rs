@@ -37,6 +37,7 @@ pub(super) struct Client {
     state: State,
     monitor: Option<Monitor>,
     is_key_manager: bool,
+    is_own: bool,
 }
 
 /// A client that is told what happens.
@@ -92,7 +93,21 @@ impl Client {
             state: State::Open,
             monitor: None,
             is_key_manager: false,
+            is_own: false,
         }
+    }
+
+    /// A thread of this process, which nobody counts.
+    pub(super) fn own(stream: UnixStream) -> Self {
+        Client {
+            is_own: true,
+            ..Client::new(stream)
+        }
+    }
+
+    /// Whether it is a thread of this process.
+    pub(super) fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// What to wait for: its next request only once it has read the last answer.

@@ -55,6 +55,10 @@ pub(super) struct Daemon {
     pub(super) outside: Vec<IpAddr>,
     /// What `show device` tells.
     pub(super) devices: Vec<show::report::Device>,
+    /// What `status` tells of what was given up.
+    pub(super) leash: show::report::Leash,
+    /// A client of our own: who serves metrics.
+    pub(super) metrics: Option<UnixStream>,
     pub(super) worker: WorkerHandle,
     /// Keeps the numbers of SAs, if there is a state directory.
     pub(super) reserver: Option<Reserver>,
@@ -111,7 +115,7 @@ impl Daemon {
     /// What made it end early.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         // Who asked for the end is told of it when their connection closes: last.
-        let mut clients: Vec<Client> = Vec::new();
+        let mut clients: Vec<Client> = self.metrics.take().map(Client::own).into_iter().collect();
         match self.serve(&mut clients) {
             Ok(()) => self.end(),
             Err(error) => {
@@ -135,6 +139,7 @@ impl Daemon {
         loop {
             let ready = self.wait(clients)?;
             self.keep_time();
+            self.clients = clients.iter().filter(|client| !client.is_own()).count();
             if ready.end {
                 return Ok(());
             }
@@ -212,7 +217,6 @@ impl Daemon {
 
     /// Tells those who monitor what happened.
     fn tell(&mut self, clients: &mut [Client], watch: &mut Option<Watch>) {
-        self.clients = clients.len();
         let mut monitors = clients.iter_mut().filter(|client| client.monitors());
         let Some(first) = monitors.next() else {
             *watch = None;
@@ -391,6 +395,7 @@ impl Daemon {
             policies: tables.spd.iter().count(),
             sas: tables.sad.iter().len(),
             devices: self.devices.clone(),
+            leash: self.leash.clone(),
             sent: stats.sent,
             delivered: stats.delivered,
             dropped: stats.dropped,

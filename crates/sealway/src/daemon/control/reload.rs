@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sealway_core::sad::Serial;
 use sealway_core::spd::PolicyId;
@@ -12,6 +12,7 @@ use sealway_setkey::Colour;
 
 use super::Daemon;
 use crate::daemon::config::Config;
+use crate::daemon::leash;
 use crate::daemon::protocol::Reply;
 use crate::setkey;
 use crate::show::report;
@@ -38,6 +39,11 @@ impl Files {
         }
     }
 
+    /// The configuration's file.
+    pub(in crate::daemon) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What came from elsewhere, as commands that would bring it again.
     fn beside(&self, tables: &Tables) -> Vec<Command> {
         let sas = tables
@@ -59,7 +65,7 @@ impl Daemon {
     pub(super) fn reload(&mut self) -> Reply {
         let (config, sources) = match Config::load(&self.files.path, Colour::Never) {
             Ok(loaded) => loaded,
-            Err(diagnosed) => return Reply::error(diagnosed.0),
+            Err(diagnosed) => return Reply::error(leash::explained(diagnosed.0)),
         };
         let fixed = fixed(&self.files.config, &config);
         if !fixed.is_empty() {
@@ -149,6 +155,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("daemon.metrics", running.metrics != wanted.metrics),
         ("daemon.state", running.state != wanted.state),
         ("daemon.guard", running.guard != wanted.guard),
+        ("daemon.leash", running.leash != wanted.leash),
     ];
     let mut names: Vec<_> = differ
         .into_iter()

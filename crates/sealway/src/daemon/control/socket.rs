@@ -35,14 +35,13 @@ pub(in crate::daemon) enum ClaimError {
     },
 }
 
-/// The claimed socket. Dropping it removes it, and its directory if that was made for it.
+/// The claimed socket. Dropping it removes it.
 #[derive(Debug)]
 pub(in crate::daemon) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     /// Device and inode: the path may be another's by the time we leave.
     identity: (u64, u64),
-    made: Option<PathBuf>,
 }
 
 impl Socket {
@@ -59,7 +58,7 @@ impl Socket {
             Some(directory) if !directory.as_os_str().is_empty() => directory,
             _ => Path::new("."),
         };
-        let made = make_directory(directory).map_err(other)?;
+        make_directory(directory).map_err(other)?;
         // Two daemons that start at once must not each take the other's socket for a stale one.
         let gate = File::open(directory).map_err(other)?;
         gate.lock().map_err(other)?;
@@ -72,7 +71,6 @@ impl Socket {
             listener,
             path: path.to_owned(),
             identity: (metadata.dev(), metadata.ino()),
-            made,
         })
     }
 
@@ -107,23 +105,19 @@ impl Drop for Socket {
             // Nothing can be done where this fails; the next start clears the way.
             let _ = fs::remove_file(&self.path);
         }
-        if let Some(directory) = &self.made {
-            let _ = fs::remove_dir(directory);
-        }
     }
 }
 
 /// `sockaddr_un` has 108 octets, one of them for the end.
 const LONGEST: usize = 107;
 
-/// The directory, if it had to be made.
-fn make_directory(directory: &Path) -> io::Result<Option<PathBuf>> {
+/// Makes the directory if it is not there. It stays: the leash does not reach above it.
+fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
-        return Ok(None);
+        return Ok(());
     }
     fs::create_dir_all(directory)?;
-    fs::set_permissions(directory, Permissions::from_mode(0o755))?;
-    Ok(Some(directory.to_owned()))
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
 }
 
 /// Removes a socket that nobody answers at.
@@ -170,7 +164,7 @@ mod tests {
         assert!(matches!(refused, ClaimError::Running(_)), "{refused}");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         drop(socket);
-        assert!(!directory.path().join("run").exists());
+        assert!(!path.exists());
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Counters for a monitoring system, in Prometheus' text format over HTTP, on a loopback address or
 //! a Unix socket.
 //!
-//! Its thread asks the control socket as any other program would: who scrapes slowly holds up
-//! nobody but the next one who scrapes.
+//! Its thread asks the daemon as any other client would, by a connection made at the start. Nobody
+//! who scrapes is waited for: see [`visitor`].
 
 mod text;
+mod visitor;
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -16,9 +18,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use sealway_io::poll;
+use socket2::Socket;
 
-use super::client;
+use super::client::Conversation;
 use super::protocol::{KeyDisplay, Request, What};
+use visitor::{Answer, Visitor};
 
 /// Where metrics are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,39 +34,47 @@ pub enum Place {
     Socket(PathBuf),
 }
 
-/// How long one who scrapes may take.
+/// How many may be there at a time. The next one takes the place of who has been there longest.
+const MOST: usize = 16;
+/// How long one may stay.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest request, in octets.
-const LONGEST: usize = 8 << 10;
 /// What the text is.
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves the metrics of the daemon behind `control` from now on.
-///
-/// # Errors
-/// If the place is taken or cannot be.
-pub(super) fn serve(place: &Place, control: PathBuf) -> anyhow::Result<()> {
-    match place {
-        Place::Loopback(address) => {
-            let listener = TcpListener::bind(address)
-                .with_context(|| format!("metrics cannot be served at {address}"))?;
-            spawn(control, move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Ok(stream)
-            })
-        }
-        Place::Socket(path) => {
-            let listener = bind(path)
-                .with_context(|| format!("metrics cannot be served at {}", path.display()))?;
-            spawn(control, move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Ok(stream)
-            })
-        }
+/// The place, taken.
+#[derive(Debug)]
+pub(super) struct Listener(Socket);
+
+impl Listener {
+    /// Takes the place. Who connects waits until it is served.
+    ///
+    /// # Errors
+    /// If it is taken or cannot be.
+    pub(super) fn bind(place: &Place) -> anyhow::Result<Listener> {
+        let socket: Socket = match place {
+            Place::Loopback(address) => TcpListener::bind(address)
+                .with_context(|| format!("metrics cannot be served at {address}"))?
+                .into(),
+            Place::Socket(path) => bind(path)
+                .with_context(|| format!("metrics cannot be served at {}", path.display()))?
+                .into(),
+        };
+        socket.set_nonblocking(true)?;
+        Ok(Listener(socket))
+    }
+
+    /// Serves from now on, by a thread; who asks at the other end of the connection is it.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub(super) fn serve(self) -> io::Result<UnixStream> {
+        let (daemon, ours) = UnixStream::pair()?;
+        daemon.set_nonblocking(true)?;
+        let mut daemon_side = Conversation::over(ours);
+        thread::Builder::new()
+            .name("metrics".into())
+            .spawn(move || serve(&self.0, &mut daemon_side))?;
+        Ok(daemon)
     }
 }
 
@@ -75,100 +88,68 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn spawn<S: Read + Write>(
-    control: PathBuf,
-    accept: impl Fn() -> io::Result<S> + Send + 'static,
-) -> anyhow::Result<()> {
-    thread::Builder::new()
-        .name("metrics".into())
-        .spawn(move || {
-            loop {
-                match accept() {
-                    // Whoever asked may be gone.
-                    Ok(mut stream) => drop(answer(&mut stream, &control)),
-                    Err(error) => {
-                        tracing::warn!("metrics: {error}");
-                        thread::sleep(Duration::from_secs(1));
-                    }
-                }
+fn serve(listener: &Socket, daemon: &mut Conversation) {
+    let mut visitors: Vec<Visitor<Socket>> = Vec::new();
+    loop {
+        let mut fds = vec![poll::readable(listener.as_fd())];
+        fds.extend(visitors.iter().map(|visitor| visitor.interest()));
+        let patience = (!visitors.is_empty()).then_some(PATIENCE / 5);
+        if let Err(error) = poll::wait(&mut fds, patience) {
+            tracing::warn!("metrics: {error}");
+            thread::sleep(PATIENCE / 5);
+        }
+        let ready: Vec<bool> = fds.iter().map(poll::is_ready).collect();
+        for (visitor, ready) in visitors.iter_mut().zip(ready.iter().skip(1)) {
+            if *ready {
+                visitor.serve(|path| answer(path, daemon));
             }
-        })?;
-    Ok(())
-}
-
-fn answer(stream: &mut (impl Read + Write), control: &Path) -> io::Result<()> {
-    let (status, content_type, body) = match request(stream)? {
-        Some(path) if path == "/metrics" || path == "/" => match scrape(control) {
-            Ok(text) => ("200 OK", TYPE, text),
-            Err(error) => (
-                "503 Service Unavailable",
-                "text/plain",
-                format!("{error:#}\n"),
-            ),
-        },
-        Some(_) => ("404 Not Found", "text/plain", "see /metrics\n".into()),
-        None => ("400 Bad Request", "text/plain", "GET /metrics\n".into()),
-    };
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    stream.flush()
-}
-
-/// The path that is asked for, once the request's headers have ended; `None` if this is no GET.
-fn request(stream: &mut impl Read) -> io::Result<Option<String>> {
-    let end = Instant::now() + PATIENCE;
-    let (mut octets, mut chunk) = (Vec::new(), [0; 1024]);
-    while !octets.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut chunk)?;
-        octets.extend_from_slice(&chunk[..count]);
-        if count == 0 || octets.len() > LONGEST || Instant::now() > end {
-            return Ok(None);
+        }
+        let now = Instant::now();
+        visitors.retain(|visitor| visitor.stays(now, PATIENCE));
+        if ready.first() == Some(&true) {
+            welcome(listener, &mut visitors, now);
         }
     }
-    let text = String::from_utf8_lossy(&octets);
-    let mut words = text.lines().next().unwrap_or_default().split(' ');
-    Ok(match (words.next(), words.next()) {
-        (Some("GET"), Some(path)) => Some(path.to_owned()),
-        _ => None,
-    })
 }
 
-fn scrape(control: &Path) -> anyhow::Result<String> {
+fn welcome(listener: &Socket, visitors: &mut Vec<Visitor<Socket>>, now: Instant) {
+    match listener.accept() {
+        Ok((stream, _)) => {
+            if stream.set_nonblocking(true).is_ok() {
+                // They stand in the order in which they came.
+                if visitors.len() >= MOST {
+                    visitors.remove(0);
+                }
+                visitors.push(Visitor::new(stream, now));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => {
+            tracing::warn!("metrics: {error}");
+            thread::sleep(PATIENCE / 5);
+        }
+    }
+}
+
+/// What is told to who asks for this path; `None`: who asks for nothing.
+fn answer(path: Option<&str>, daemon: &mut Conversation) -> Answer {
+    match path {
+        Some("/metrics" | "/") => match scrape(daemon) {
+            Ok(text) => Answer::new("200 OK", TYPE, text),
+            Err(error) => Answer::plain("503 Service Unavailable", format!("{error:#}\n")),
+        },
+        Some(_) => Answer::plain("404 Not Found", "see /metrics\n"),
+        None => Answer::plain("400 Bad Request", "GET /metrics\n"),
+    }
+}
+
+fn scrape(daemon: &mut Conversation) -> anyhow::Result<String> {
     let keys = KeyDisplay::Masked;
     let show = |what| Request::Show { what, keys };
     let seen = text::Seen {
-        stats: client::ask(control, &show(What::Stats))?,
-        sas: client::ask(control, &show(What::Sa))?,
-        policies: client::ask(control, &show(What::Policy))?,
+        stats: daemon.ask(&show(What::Stats))?,
+        sas: daemon.ask(&show(What::Sa))?,
+        policies: daemon.ask(&show(What::Policy))?,
     };
     Ok(text::write(seen)?)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_request_is_read_to_its_end_and_nothing_but_get_is_one() {
-        let path = |text: &str| request(&mut text.as_bytes()).unwrap();
-        assert_eq!(
-            path("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").as_deref(),
-            Some("/metrics")
-        );
-        assert_eq!(path("POST /metrics HTTP/1.1\r\n\r\n"), None);
-        assert_eq!(path("GET /metrics HTTP/1.1\r\n"), None);
-        assert_eq!(path(&"x".repeat(LONGEST + 1)), None);
-    }
-
-    proptest! {
-        #[test]
-        fn random_octets_are_no_request_and_no_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = request(&mut octets.as_slice());
-        }
-    }
 }

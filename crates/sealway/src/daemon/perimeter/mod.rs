@@ -1,11 +1,13 @@
-//! What keeps packets from going round Sealway: a table of the host's packet filter ([`guard`]),
-//! and routes and routing rules ([`routing`]). `docs/guard.md` is its manual.
+//! What keeps packets from going round Sealway: a table of the host's packet filter ([`guard`], put
+//! in place by a process of its own, the [`guardian`]), and routes and routing rules ([`routing`]).
+//! `docs/guard.md` is its manual.
 //!
 //! Both are worked out from the configuration and from what the host's network is like at the
 //! moment, and put in the place of what was there. So a start takes over what a crash left, and a
 //! change of the network is one more working out.
 
 mod guard;
+pub(super) mod guardian;
 mod routing;
 
 use std::net::IpAddr;
@@ -16,21 +18,26 @@ use sealway_core::selector::AddressRange;
 use sealway_io::netfilter::{Tables, Watch};
 use sealway_io::netlink::{Address, Link, Netlink};
 
-use super::config::{Config, Guard, Prefix};
+use super::config::{Config, Guard, Leash, Prefix};
+use guardian::Guardian;
+use serde::{Deserialize, Serialize};
 
 /// What stands between the inside and everything else, and what it was made from.
 #[derive(Debug)]
 pub(super) struct Perimeter {
     mode: Guard,
+    leash: Leash,
     site: Site,
-    /// The guard as the packet filter has it; `None`: not by us.
-    applied: Option<String>,
+    /// Who puts the guard in place; `None`: nobody is to.
+    guardian: Option<Guardian>,
+    /// What the guard in the packet filter was made from; `None`: it is not ours.
+    applied: Option<Surroundings>,
     /// Tells when somebody has removed it; `None`: there is none, or nobody tells.
     watch: Option<Watch>,
 }
 
 /// What the configuration says of the two sides.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Site {
     /// The inside device.
     device: String,
@@ -49,7 +56,7 @@ struct Site {
 }
 
 /// What the host's network makes of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Surroundings {
     /// Those of the interfaces that protected hosts are on which are not the outside's too.
     interfaces: Vec<String>,
@@ -73,7 +80,9 @@ impl Perimeter {
     pub(super) fn new(config: &Config) -> Perimeter {
         Perimeter {
             mode: config.guard,
+            leash: config.leash,
             site: Site::of(config),
+            guardian: None,
             applied: None,
             watch: None,
         }
@@ -82,12 +91,14 @@ impl Perimeter {
     /// Guards the host, before there is anything to be guarded; the port is the outside's.
     pub(super) fn raise(&mut self, port: u16, netlink: &mut Netlink) -> anyhow::Result<Before> {
         self.site.port = port;
-        let before = match self.mode {
-            Guard::Off => Before::Nothing,
-            Guard::On if guard::is_there(&self.site.table())? => Before::Guarded,
-            Guard::On => Before::Nothing,
-        };
+        let mut before = Before::Nothing;
         if self.mode == Guard::On {
+            let guardian = self
+                .guardian
+                .insert(Guardian::start(&self.site, self.leash)?);
+            if guardian.look()? {
+                before = Before::Guarded;
+            }
             match Watch::open() {
                 Ok(watch) => self.watch = Some(watch),
                 Err(error) => tracing::warn!("nobody will tell if the guard is removed: {error}"),
@@ -106,7 +117,9 @@ impl Perimeter {
     /// Puts the guard back if somebody has removed it, as those do who reload the whole packet
     /// filter.
     pub(super) fn mend(&mut self) -> anyhow::Result<()> {
-        let (Some(watch), Some(text)) = (&mut self.watch, &self.applied) else {
+        let (Some(watch), Some(guardian), Some(applied)) =
+            (&mut self.watch, &mut self.guardian, &self.applied)
+        else {
             return Ok(());
         };
         let removed = match watch.tables() {
@@ -117,8 +130,8 @@ impl Perimeter {
                 true
             }
         };
-        if removed && !guard::is_there(&self.site.table())? {
-            guard::replace(text)?;
+        if removed && !guardian.look()? {
+            guardian.replace(applied)?;
             tracing::warn!("somebody removed the guard from the packet filter: it is there again");
         }
         Ok(())
@@ -137,22 +150,17 @@ impl Perimeter {
         routing::remove(&self.site.device, netlink)?;
         self.applied = None;
         self.watch = None;
-        match self.mode {
-            Guard::On => guard::remove(&self.site.table()),
-            Guard::Off => Ok(()),
-        }
+        self.guardian.as_mut().map_or(Ok(()), Guardian::remove)
     }
 
     /// With guard = false nothing is asked of the packet filter, and what a crash left is not ours
     /// to judge.
     fn apply_guard(&mut self, surroundings: &Surroundings) -> anyhow::Result<()> {
-        if self.mode == Guard::Off {
-            return Ok(());
-        }
-        let text = guard::text(&self.site, surroundings);
-        if self.applied.as_ref() != Some(&text) {
-            guard::replace(&text)?;
-            self.applied = Some(text);
+        if let Some(guardian) = &mut self.guardian
+            && self.applied.as_ref() != Some(surroundings)
+        {
+            guardian.replace(surroundings)?;
+            self.applied = Some(surroundings.clone());
         }
         Ok(())
     }
