@@ -94,7 +94,8 @@ pub fn clamp_mss(packet: &mut [u8], layout: &Layout, most: u16) -> bool {
         return false;
     }
     let start = usize::from(layout.upper);
-    let Some(at) = mss_at(packet, start) else {
+    // Options that go on behind the packet are link padding: no checksum covers them.
+    let Some(at) = mss_at(layout.octets(packet), start) else {
         return false;
     };
     let told = view::<U16>(packet, at).map_or(0, |told| told.get());

@@ -58,6 +58,19 @@ fn what_is_no_syn_or_tells_nothing_stays_as_it_is() {
     }
 }
 
+#[test]
+fn an_option_in_the_link_padding_is_none() {
+    let mut packet = syn(tcp::SYN, &[1, 1, 1, 1]);
+    // The header says that there are more options than the packet holds.
+    packet[20 + 12] = 8 << 4;
+    let layout = Layout::parse(&packet).unwrap();
+    checksum::fill_transport(&mut packet, &layout);
+    packet.extend(MSS_1460);
+    let before = packet.clone();
+    assert!(!clamp(&mut packet, 1300));
+    assert_eq!(packet, before);
+}
+
 proptest! {
     #[test]
     fn any_options_keep_the_checksum_right(options in prop::collection::vec(any::<u8>(), 0..40), most: u16) {
