@@ -1,7 +1,7 @@
 //! What the engine tells without being asked: to be fetched with `poll_event`, after each batch.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::flow::Key;
@@ -29,6 +29,17 @@ pub enum Event {
     },
     /// A packet needs an SA that is not there.
     Acquire(Acquire),
+    /// The newest packet of an SA whose peer may [roam](crate::sad::Peer) came from elsewhere, as
+    /// where a NAT has changed its mapping. [`Command::Map`](crate::Command::Map) follows it. Told
+    /// again while that has not been done, at most four times a second for each SA.
+    Mapping {
+        /// The SA through which the packet came.
+        sa: Arc<Sa>,
+        /// Where the peer was until now.
+        old: SocketAddr,
+        /// Where it is.
+        new: SocketAddr,
+    },
     /// Of the numbers that storage has reserved for an SA, half are used: reserve more. Told again
     /// where they run out.
     ReserveMore {

@@ -1,5 +1,6 @@
 //! Everything that datapaths read and only `control` writes, as one version.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -54,6 +55,14 @@ impl Tables {
             paths: Paths::new(link_mtu),
             default,
             key_manager: KeyManager::Absent,
+        }
+    }
+
+    /// Where the peer of an SA is that lets it [roam](crate::sad::Peer); `None` for other SAs.
+    pub fn peer(&self, sa: &sad::Sa) -> Option<SocketAddr> {
+        match self.local.contains(sa.config.id.destination) {
+            true => self.sad.heard_at(sa),
+            false => self.sad.sent_to(sa),
         }
     }
 }

@@ -78,6 +78,9 @@ fn print_add(f: &mut fmt::Formatter<'_>, add: &Add, keys: Keys) -> fmt::Result {
     if let Some(first) = &add.first_sequence {
         write!(f, " -seq {}", first.value)?;
     }
+    if add.roams.is_some() {
+        f.write_str(" -roams")?;
+    }
     if let Some(padding) = &add.padding {
         write!(f, " -f {}", padding.value)?;
     }

@@ -74,6 +74,9 @@ pub struct Add {
     /// `-seq`, at least 1, above 2³² − 1 only with ESN: the first number that
     /// this SA sends or accepts.
     pub first_sequence: Option<Spanned<u64>>,
+    /// `-roams`, with UDP encapsulation and replay protection only: the peer is followed when its
+    /// address or port changes.
+    pub roams: Option<Spanned<()>>,
     /// `-f zero-pad` and its like.
     pub padding: Option<Spanned<Padding>>,
     /// `-f nocyclic-seq`.

@@ -45,6 +45,36 @@ error: extended sequence numbers need replay protection (RFC 4303 §3.3.3)
 }
 
 #[test]
+fn a_peer_that_roams_needs_replay_protection_and_a_port() {
+    let text = "add 192.0.2.1 192.0.2.2 esp-udp 0x100 -roams -r 0 -E null;";
+    assert_eq!(
+        shown(text),
+        r#"
+error: a peer that roams needs replay protection: any packet recorded before would move it
+ --> site.setkey:1:39
+  |
+1 | add 192.0.2.1 192.0.2.2 esp-udp 0x100 -roams -r 0 -E null;
+  |                                       ^^^^^^    - this switches it off
+  |
+  = help: give a window of at least 32 packets (`-r 4`), or leave `-roams` out
+"#
+    );
+    let text = "add 192.0.2.1 192.0.2.2 esp 0x100 -roams -E null;";
+    assert_eq!(
+        shown(text),
+        r#"
+error: only a peer behind ESP in UDP can roam
+ --> site.setkey:1:35
+  |
+1 | add 192.0.2.1 192.0.2.2 esp 0x100 -roams -E null;
+  |                                   ^^^^^^
+  |
+  = help: write `esp-udp` as the protocol, or leave `-roams` out
+"#
+    );
+}
+
+#[test]
 fn families_may_not_be_mixed() {
     let text = "add 192.0.2.1 2001:db8::2 esp 0x100 -E null;";
     assert_eq!(

@@ -69,5 +69,5 @@ fn the_examples_of_our_own_manual_are_taken() {
             Err(errors) => panic!("{}", errors[0].render("setkey.md", example, Colour::Never)),
         }
     }
-    assert_eq!(commands, 16);
+    assert_eq!(commands, 17);
 }

@@ -160,6 +160,7 @@ const WORDS: &[&str] = &[
     "-bs",
     "-esn",
     "-seq",
+    "-roams",
     "-df",
     "-sel",
     "-natt",

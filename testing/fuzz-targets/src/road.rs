@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sealway_core::path::LocalAddresses;
 use sealway_core::sad::{
-    DontFragmentRule, Lifetimes, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi,
+    DontFragmentRule, Lifetimes, Peer, Protocol, SaConfig, SaId, SaMode, SequenceRules, Spi,
     UdpEncapsulation,
 };
 use sealway_core::selector::{Selector, Upper};
@@ -107,6 +107,7 @@ fn engine() -> Option<Engine> {
         let udp = UdpEncapsulation {
             source: 4500,
             destination: 4500,
+            peer: Peer::Roams,
         };
         commands.push(sa(
             theirs,

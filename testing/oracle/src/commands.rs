@@ -68,6 +68,7 @@ impl Tables {
                 let sa = self.sad.named(&id).filter(|sa| sa.age > newest)?;
                 sa.go_on(&from);
             }
+            Command::Map { sa, to } => self.sad.map(&sa, to)?,
             Command::DeleteSa(id) => (self.sad.remove(|other| *other == id) == 1).then_some(())?,
             Command::FlushSas(protocol) => {
                 self.sad

@@ -125,7 +125,12 @@ impl Oracle {
     }
 
     /// Opens one ESP packet (RFC 4303 §3.4).
-    fn open(&mut self, esp: Esp<'_>, path: Vec<Used>, rebuilt: bool) -> Result<Step, DropReason> {
+    fn open(
+        &mut self,
+        mut esp: Esp<'_>,
+        path: Vec<Used>,
+        rebuilt: bool,
+    ) -> Result<Step, DropReason> {
         let (source, destination, encapsulated) = match &esp.outer {
             Front::Facts(outer) => (
                 outer.source,
@@ -155,7 +160,18 @@ impl Oracle {
         }
         sa.seen.insert(sequence);
         let mode = sa.config.mode;
+        let roams = sa.roams().then_some(sa.config.source);
+        let is_newest = sa.top() == sequence;
+        if let (Front::Facts(outer), Some(known)) = (&mut esp.outer, roams) {
+            if is_newest {
+                let seen = *outer;
+                self.heard(&id, &seen);
+            }
+            // Wherever it is, it is who it was.
+            outer.source = known;
+        }
         let (next_header, payload) = payload_of(&sealed.text)?;
+        let sa = self.tables.sad.named(&id).expect("it was found");
         self.told.extend(sa.count(1, payload.count(), self.now));
         if next_header == number::NONE {
             return Ok(Step::Consumed);
@@ -220,7 +236,7 @@ impl Oracle {
         if sa.config.encapsulation.is_some() != encapsulated {
             return Err(DropReason::EncapsulationMismatch);
         }
-        if sa.config.source != source {
+        if sa.config.source != source && !sa.roams() {
             return Err(DropReason::OuterSource);
         }
         Ok(sa.config.id)

@@ -21,6 +21,7 @@ mod inbound;
 mod outbound;
 pub mod packet;
 pub mod policy;
+mod roaming;
 mod sa;
 mod size;
 
@@ -31,6 +32,7 @@ use sealway_core::{DefaultAction, DropReason, Time};
 pub use book::{Book, Octets, Sealed, Text};
 pub use compare::Observed;
 pub use outbound::{Sending, Way};
+pub use roaming::Mapping;
 pub use sa::{Keys, Told as ToldLimit};
 
 use commands::Tables;
@@ -47,6 +49,8 @@ pub struct Oracle {
     reassembly: Reassembly,
     /// What SAs told of their limits, until it is asked for.
     told: Vec<sa::Told>,
+    /// What SAs told of their peers, until it is asked for.
+    mappings: Vec<Mapping>,
 }
 
 /// What the model says of one packet.
@@ -102,6 +106,7 @@ impl Oracle {
             firsts_in: Firsts::default(),
             reassembly: Reassembly::default(),
             told: Vec::new(),
+            mappings: Vec::new(),
         }
     }
 

@@ -126,10 +126,15 @@ impl Oracle {
                     {
                         ends = (source, destination);
                     }
+                    let sends = sa.sends.filter(|_| sa.config.encapsulation.is_some());
+                    ends.1 = sends.map_or(ends.1, |peer| peer.ip());
                     // What the next SA carries is the packet that this one makes.
                     let (protocol, words) = match sa.config.encapsulation {
                         None => (number::ESP, Words::None),
-                        Some(ports) => (number::UDP, Words::Known(ports.source, ports.destination)),
+                        Some(ports) => {
+                            let port = sends.map_or(ports.destination, |peer| peer.port());
+                            (number::UDP, Words::Known(ports.source, port))
+                        }
                     };
                     traffic = Traffic {
                         source: ends.0,
@@ -211,8 +216,10 @@ impl Oracle {
     fn fit(&self, ip: &Ip, octets: &[u8], ids: &[Used], origin: Origin) -> Result<Fitted, usize> {
         let sas: Vec<Sa> = ids.iter().map(|id| self.sa(id)).collect();
         let sas: Vec<&Sa> = sas.iter().collect();
-        let outermost = sas.iter().rfind(|sa| sa.config.mode == SaMode::Tunnel);
-        let destination = outermost.map_or(ip.destination, |sa| sa.config.id.destination);
+        let names_an_end = |sa: &&&Sa| sa.config.mode == SaMode::Tunnel || sa.sends.is_some();
+        let destination = sas.iter().rfind(names_an_end).map_or(ip.destination, |sa| {
+            sa.sends.map_or(sa.config.id.destination, |peer| peer.ip())
+        });
         let mtu = usize::from(self.tables.mtu(destination));
         let whole = |outer| {
             Ok(Fitted {
@@ -361,7 +368,7 @@ fn facts(sa: &Sa, ip: &Ip) -> Outer {
         None => Encapsulation::Esp,
         Some(ports) => Encapsulation::Udp {
             source: ports.source,
-            destination: ports.destination,
+            destination: sa.sends.map_or(ports.destination, |peer| peer.port()),
         },
     };
     let copied = match ip.dont_fragment {
@@ -381,7 +388,7 @@ fn facts(sa: &Sa, ip: &Ip) -> Outer {
     };
     Outer {
         source: ends.0,
-        destination: ends.1,
+        destination: sa.sends.map_or(ends.1, |peer| peer.ip()),
         interface: 0,
         tos: ip.tos,
         hop_limit,

@@ -1,11 +1,11 @@
 //! SAs: what was asked for, the numbers used, and every number ever seen.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sealway_core::Time;
 use sealway_core::sad::{
-    Continuation, Lifetime, Limit, Protocol, Reserved, SaConfig, SaId, SaMode,
+    Continuation, Lifetime, Limit, Peer, Protocol, Reserved, SaConfig, SaId, SaMode,
 };
 use sealway_crypto::{Encryption, Sequence, Suite};
 
@@ -50,6 +50,12 @@ pub(crate) struct Sa {
     told_soft: bool,
     /// A hard limit was reached.
     pub ended: bool,
+    /// Where its peer was heard, if it has roamed.
+    pub heard: Option<SocketAddr>,
+    /// Where it sends, if its peer has roamed.
+    pub sends: Option<SocketAddr>,
+    /// When it told of its peer last.
+    pub spoke: Option<Time>,
 }
 
 /// What an SA tells of its limits.
@@ -77,6 +83,9 @@ impl Sa {
             octets: 0,
             told_soft: false,
             ended: false,
+            heard: None,
+            sends: None,
+            spoke: None,
             config,
         }
     }
@@ -119,6 +128,11 @@ impl Sa {
         self.octets += octets as u64;
         self.used = self.used.or(Some(now));
         self.look(now)
+    }
+
+    /// Whether any packet went through it.
+    pub(crate) fn has_carried(&self) -> bool {
+        self.packets > 0
     }
 
     /// What it tells now of its limits.
@@ -188,7 +202,7 @@ impl Sa {
     }
 
     /// The highest number seen, and before any the one that counts as used.
-    fn top(&self) -> u64 {
+    pub(crate) fn top(&self) -> u64 {
         self.seen.last().copied().unwrap_or(0).max(self.floor)
     }
 
@@ -288,7 +302,9 @@ impl Sad {
             return None;
         }
         self.ages += 1;
-        self.list.push(Sa::new(config, self.ages, now));
+        let mut sa = Sa::new(config, self.ages, now);
+        self.inherit(&mut sa);
+        self.list.push(sa);
         Some(())
     }
 
@@ -330,6 +346,10 @@ fn is_sound(config: &SaConfig) -> bool {
     config.id.protocol == Protocol::Esp
         && config.source.is_ipv4() == config.id.destination.is_ipv4()
         && (!extended || config.sequence.window.is_some())
+        && (config.sequence.window.is_some()
+            || config
+                .encapsulation
+                .is_none_or(|udp| udp.peer == Peer::Stays))
         && config.sequence.start < last
         && [config.lifetimes.hard, config.lifetimes.soft]
             .iter()

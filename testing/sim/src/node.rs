@@ -6,7 +6,7 @@ use sealway_core::sad::{Reserved, SaId};
 use sealway_core::{
     ClearPath, Command, DatapathConfig, DefaultAction, Engine, EngineConfig, Event, Time,
 };
-use sealway_oracle::{Book, Observed, Oracle, Outcome, Sending, ToldLimit, Verdict};
+use sealway_oracle::{Book, Mapping, Observed, Oracle, Outcome, Sending, ToldLimit, Verdict};
 use sealway_packet::{Arrival, Pool};
 
 use crate::adaptor;
@@ -54,6 +54,8 @@ pub struct Judged {
     pub observed: Observed,
     /// What the oracle knows of what was sent.
     pub sending: Option<Sending>,
+    /// Peers that were heard elsewhere.
+    pub mappings: Vec<Mapping>,
 }
 
 impl Node {
@@ -125,22 +127,25 @@ impl Node {
         if self.plant != Plant::TimeUntold {
             self.oracle.begin(now);
         }
-        self.compare_limits()
+        self.compare_events().map(|_| ())
     }
 
-    /// What was told of SAs' limits, in any order.
-    fn compare_limits(&mut self) -> Result<(), String> {
-        let expected = sorted(self.oracle.told());
-        let real = sorted(limits(&mut self.engine));
+    /// What was told of SAs' limits and peers, in any order.
+    fn compare_events(&mut self) -> Result<Vec<Mapping>, String> {
+        let expected = Events {
+            limits: self.oracle.told(),
+            mappings: self.oracle.mappings(),
+        };
+        let (expected, real) = (expected.sorted(), events(&mut self.engine));
         if let Some(twin) = &mut self.twin
-            && sorted(limits(twin)) != real
+            && events(twin) != real
         {
-            return Err("the twin tells of other limits".into());
+            return Err("the twin tells of other events".into());
         }
         match expected == real {
-            true => Ok(()),
+            true => Ok(real.mappings),
             false => Err(format!(
-                "limits: the engine tells {real:?}, the oracle {expected:?}"
+                "events: the engine tells {real:?}, the oracle {expected:?}"
             )),
         }
     }
@@ -176,7 +181,7 @@ impl Node {
     ) -> Result<Judged, String> {
         let originated = adaptor::originated(&mut self.engine);
         outcome.agrees(&observed, &originated)?;
-        self.compare_limits()?;
+        let mappings = self.compare_events()?;
         if !self.engine.stats().balances() {
             return Err(format!("it does not balance: {:?}", self.engine.stats()));
         }
@@ -194,31 +199,49 @@ impl Node {
             Verdict::Sent(sending) => Some(sending),
             Verdict::Delivered(_) | Verdict::Dropped(_) | Verdict::Consumed => None,
         };
-        Ok(Judged { observed, sending })
+        Ok(Judged {
+            observed,
+            sending,
+            mappings,
+        })
     }
 }
 
-fn limits(engine: &mut Engine) -> Vec<ToldLimit> {
-    let told = |event| {
+/// What an engine tells.
+#[derive(Debug, Default, PartialEq)]
+struct Events {
+    limits: Vec<ToldLimit>,
+    mappings: Vec<Mapping>,
+}
+
+impl Events {
+    fn sorted(mut self) -> Events {
+        self.limits.sort_by_key(|told| (told.id, told.is_hard));
+        self.mappings.sort_unstable();
+        self
+    }
+}
+
+fn events(engine: &mut Engine) -> Events {
+    let mut told = Events::default();
+    while let Some(event) = engine.poll_event() {
         let (sa, is_hard, limit) = match event {
             Event::SoftLimit { sa, limit } => (sa, false, limit),
             Event::HardLimit { sa, limit } => (sa, true, limit),
-            Event::ReserveMore { .. } | Event::Acquire(_) => return None,
+            Event::Mapping { sa, old, new } => {
+                let sa = sa.config.id;
+                told.mappings.push(Mapping { sa, old, new });
+                continue;
+            }
+            Event::ReserveMore { .. } | Event::Acquire(_) => continue,
         };
-        Some(ToldLimit {
+        told.limits.push(ToldLimit {
             id: sa.config.id,
             is_hard,
             limit,
-        })
-    };
-    std::iter::from_fn(|| engine.poll_event())
-        .filter_map(told)
-        .collect()
-}
-
-fn sorted(mut told: Vec<ToldLimit>) -> Vec<ToldLimit> {
-    told.sort_by_key(|told| (told.id, told.is_hard));
-    told
+        });
+    }
+    told.sorted()
 }
 
 fn engine(setup: &Setup, caches: DatapathConfig) -> Engine {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sealway_core::sad::{
-    DontFragmentRule, Lifetime, Lifetimes, Protocol, Reserved, SaConfig, SaId, SaMode,
+    DontFragmentRule, Lifetime, Lifetimes, Peer, Protocol, Reserved, SaConfig, SaId, SaMode,
     SequenceRules, Spi, UdpEncapsulation, WindowSize,
 };
 use sealway_core::selector::{AddressRange, Selector, Upper};
@@ -202,7 +202,8 @@ pub fn random_sa(dice: &mut Dice, mode: SaMode, ends: (IpAddr, IpAddr)) -> SaCon
         },
         encapsulation: nat.then(|| UdpEncapsulation {
             source: 4500,
-            destination: *dice.one(&[4500, 4501]),
+            destination: *dice.one(&[4500, 4500, 4501]),
+            peer: *dice.one(&[Peer::Stays, Peer::Roams, Peer::Roams]),
         }),
         reqid: dice.below(4) as u32,
         selector,

@@ -2,7 +2,7 @@
 
 use sealway_core::Command;
 use sealway_core::path::LocalAddresses;
-use sealway_core::sad::{Lifetimes, WindowSize};
+use sealway_core::sad::{Lifetimes, Peer, WindowSize};
 
 /// What the oracle is told wrongly, or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,11 +32,13 @@ pub enum Plant {
     LifetimeUntold,
     /// Where SAs go on, and what storage has reserved for them.
     ContinuationUntold,
+    /// That peers may roam.
+    RoamingUntold,
 }
 
 impl Plant {
     /// Every fault.
-    pub const ALL: [Plant; 11] = [
+    pub const ALL: [Plant; 12] = [
         Plant::DeletionUntold,
         Plant::PriorityUntold,
         Plant::WindowUntold,
@@ -48,6 +50,7 @@ impl Plant {
         Plant::FlipUntold,
         Plant::LifetimeUntold,
         Plant::ContinuationUntold,
+        Plant::RoamingUntold,
     ];
 
     /// The commands as the oracle hears them.
@@ -86,6 +89,12 @@ impl Plant {
             }
             (Plant::EncapsulationUntold, Command::AddSa(mut config)) => {
                 config.encapsulation = None;
+                Command::AddSa(config)
+            }
+            (Plant::RoamingUntold, Command::AddSa(mut config)) => {
+                if let Some(udp) = &mut config.encapsulation {
+                    udp.peer = Peer::Stays;
+                }
                 Command::AddSa(config)
             }
             (Plant::LifetimeUntold, Command::AddSa(mut config)) => {

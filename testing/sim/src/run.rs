@@ -1,6 +1,8 @@
 //! One run: a seed, two sites, an attacker between them.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sealway_core::{ClearPath, Command, DefaultAction};
@@ -14,7 +16,7 @@ use crate::plant::Plant;
 use crate::tally::Tally;
 use crate::traffic;
 use crate::wire;
-use crate::world::Side;
+use crate::world::{Family, Side, stranger};
 
 /// What a run is to be.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +94,8 @@ pub(crate) struct Run {
     /// Fragments that leave only when time has passed.
     late: Vec<(Side, Vec<u8>)>,
     pub(crate) next_id: u16,
+    /// Whom a NAT shows under another address.
+    behind: HashMap<IpAddr, IpAddr>,
     tally: Tally,
     trace: Vec<String>,
 }
@@ -125,6 +129,7 @@ impl Run {
             elapsed: Duration::ZERO,
             late: Vec::new(),
             next_id: 1,
+            behind: HashMap::new(),
             tally: Tally::default(),
             trace: Vec::new(),
         }
@@ -224,7 +229,9 @@ impl Run {
             .push(format!("  {side:?} out {}", wire::shown(packet)));
         let judged = self.node(side).output(packet)?;
         self.note(&judged);
-        let Judged { observed, sending } = judged;
+        let Judged {
+            observed, sending, ..
+        } = judged;
         let (Observed::Sent(egress, segments), Some(sending)) = (observed, sending) else {
             return Ok(Vec::new());
         };
@@ -268,7 +275,32 @@ impl Run {
         };
         let judged = node.input(arrival, octets, &self.book)?;
         self.note(&judged);
+        for mapping in judged.mappings {
+            self.tally.moved += 1;
+            if self.dice.percent(80) {
+                let (sa, to) = (mapping.sa, mapping.new);
+                self.apply(side, &[Command::Map { sa, to }])?;
+            }
+        }
         Ok(())
+    }
+
+    /// A NAT on the way: now and then it shows the sender elsewhere, and it leads back.
+    fn translate(&mut self, outer: &mut Outer) {
+        let Encapsulation::Udp { source, .. } = &mut outer.encapsulation else {
+            return;
+        };
+        if let Some(home) = self.behind.get(&outer.destination) {
+            outer.destination = *home;
+        }
+        if self.dice.percent(20) {
+            *source = *self.dice.one(&[0, 31_000, 31_001, 31_002]);
+        }
+        if self.dice.percent(20) {
+            let shown = stranger(&mut self.dice, Family::of(outer.source));
+            self.behind.insert(shown, outer.source);
+            outer.source = shown;
+        }
     }
 
     /// Brings what left one side to the other, as sockets or as a raw device would hand it over.
@@ -277,6 +309,7 @@ impl Run {
             return self.input(to, Arrival::Whole { interface: 1 }, octets);
         };
         outer.interface = 1;
+        self.translate(&mut outer);
         outer.hop_limit = outer.hop_limit.saturating_sub(self.dice.below(3) as u8);
         if self.dice.percent(5) && outer.tos & 3 != 0 {
             outer.tos |= 3;

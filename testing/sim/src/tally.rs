@@ -16,6 +16,8 @@ pub struct Tally {
     pub consumed: u64,
     /// Transactions.
     pub commands: u64,
+    /// Peers that were heard elsewhere than before.
+    pub moved: u64,
     dropped: Vec<(DropReason, u64)>,
 }
 
@@ -55,6 +57,7 @@ impl Tally {
         self.delivered += other.delivered;
         self.consumed += other.consumed;
         self.commands += other.commands;
+        self.moved += other.moved;
         for (reason, count) in &other.dropped {
             self.drop(*reason, *count);
         }
@@ -68,6 +71,7 @@ impl fmt::Display for Tally {
         writeln!(f, "{:>10} sent", self.sent)?;
         writeln!(f, "{:>10} delivered", self.delivered)?;
         writeln!(f, "{:>10} consumed", self.consumed)?;
+        writeln!(f, "{:>10} peers moved", self.moved)?;
         for reason in DropReason::ALL {
             writeln!(f, "{:>10} {}", self.dropped(*reason), reason.name())?;
         }

@@ -26,6 +26,7 @@ fn engine_and_oracle_agree_on_every_packet() {
     // An agreement on nothing would prove nothing.
     assert!(tally.delivered * 12 > tally.packets(), "{tally}");
     assert!(tally.sent * 10 > tally.packets(), "{tally}");
+    assert!(tally.moved > 0, "{tally}");
 }
 
 #[test]

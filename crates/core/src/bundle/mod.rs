@@ -8,12 +8,15 @@
 mod resolve;
 mod table;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+
+use sealway_packet::{Encapsulation, Outer};
 
 use crate::sad::{Applied, Index, Sa};
 use crate::spd::{Action, Policy, PolicyConfig};
 use crate::tables::Tables;
+use crate::xform::Fields;
 
 pub(crate) use resolve::{Missing, largest, resolve};
 pub(crate) use table::{Reference, Table};
@@ -48,6 +51,8 @@ pub(crate) struct Step {
     applied: Applied,
     index: Index,
     generation: u32,
+    /// Where its peer is, if it has roamed.
+    moved: Option<Box<SocketAddr>>,
 }
 
 impl Step {
@@ -55,6 +60,25 @@ impl Step {
     #[inline]
     pub(crate) fn is_tunnel(&self) -> bool {
         self.applied == Applied::Tunnel
+    }
+
+    /// The whole header of a packet that its SA sealed.
+    #[inline]
+    pub(crate) fn outer(&self, fields: Fields) -> Outer {
+        let mut outer = fields.outer(&self.sa);
+        if let Some(peer) = &self.moved {
+            outer.destination = peer.ip();
+            if let Encapsulation::Udp { destination, .. } = &mut outer.encapsulation {
+                *destination = peer.port();
+            }
+        }
+        outer
+    }
+
+    /// Where it goes.
+    fn far_end(&self) -> IpAddr {
+        let moved = self.moved.as_ref().map(|peer| peer.ip());
+        moved.unwrap_or(self.sa.config.id.destination)
     }
 }
 
@@ -84,9 +108,7 @@ impl Bundle {
 
     /// Where the outermost header of a packet to `destination` goes.
     pub(crate) fn far_end(&self, destination: IpAddr) -> IpAddr {
-        self.steps()
-            .last()
-            .map_or(destination, |step| step.sa.config.id.destination)
+        self.steps().last().map_or(destination, Step::far_end)
     }
 }
 

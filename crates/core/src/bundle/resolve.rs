@@ -79,13 +79,15 @@ fn choose(
         match tables.sad.choose(template, ends, &carried) {
             Some((sa, place, generation)) => {
                 let applied = template.mode.applied();
+                let moved = tables.sad.moved(sa);
                 steps.push(Step {
                     sa: Arc::clone(sa),
                     applied,
                     index: place,
                     generation,
+                    moved: moved.map(Box::new),
                 });
-                carried = xform::carried_by(sa, applied, &carried);
+                carried = xform::carried_by(sa, applied, moved, &carried);
             }
             None => {
                 let missing = Missing {

@@ -1,6 +1,6 @@
 //! What can be asked of the engine.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::path::LocalAddresses;
@@ -22,6 +22,15 @@ pub enum Command {
         id: SaId,
         /// Where it goes on.
         from: Continuation,
+    },
+    /// The peer of this SA, which is opened here and lets its peer roam, is found there from now on:
+    /// what goes to it through any SA between the same ends that lets it roam goes there. The answer
+    /// to [`Event::Mapping`](crate::Event::Mapping).
+    Map {
+        /// The SA.
+        sa: SaId,
+        /// Address and port of the peer; of the SA's family.
+        to: SocketAddr,
     },
     /// No more of this SA.
     DeleteSa(SaId),

@@ -212,6 +212,7 @@ impl Control {
                 let sa = sa.ok_or(SaError::NotNew(id))?;
                 sa.runtime.continue_with(&from);
             }
+            Command::Map { sa, to } => next.sad.move_peer(&sa, to)?,
             Command::DeleteSa(id) => changes.removed.push(next.sad.remove(&id)?),
             Command::FlushSas(protocol) => {
                 let keep = |id: &SaId| protocol.is_some_and(|protocol| id.protocol != protocol);

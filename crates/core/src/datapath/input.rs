@@ -12,6 +12,7 @@ use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Train};
 use sealway_wire::{Family, Layout, esp, protocol, view};
 
 use super::admit::Decision;
+use super::roaming::Roaming;
 use super::sec_path::SecPath;
 use crate::event::Events;
 use crate::flow::{self, Key};
@@ -61,6 +62,7 @@ pub(super) struct Inbound {
     pub(super) fragments: flow::Fragments,
     /// Where the SA of the last packet was: packets come in bursts of one SA.
     last_sa: Index,
+    roaming: Roaming,
 }
 
 /// What a packet is judged by, and where it tells what happens.
@@ -76,6 +78,7 @@ impl Inbound {
             flows,
             fragments: flow::Fragments::new(),
             last_sa: Index::default(),
+            roaming: Roaming::default(),
         }
     }
 
@@ -201,6 +204,9 @@ impl Inbound {
                 }
             }
         }
+        if sa.config.may_roam() && is_newest(sa, sequence) {
+            self.roaming.follow(batch, sa, outer);
+        }
         Ok(sa)
     }
 
@@ -299,6 +305,11 @@ fn uncover(
         (SaMode::Tunnel, _) => return Err(DropReason::ModeMismatch),
     };
     match carried {
+        Carried::Payload if sa.config.may_roam() => {
+            // The peer is who it was, wherever it roams.
+            let source = sa.config.source;
+            xform::leave(train, &opened, &Outer { source, ..*outer }, before)?;
+        }
         Carried::Payload => xform::leave(train, &opened, outer, before)?,
         Carried::Packet(_) => {
             train.truncate(opened.start + opened.length);
@@ -322,17 +333,24 @@ const fn protocol_of(outer: &Outer) -> Protocol {
     }
 }
 
-/// The outer header against the SA: source address, and whether ESP came in UDP as agreed.
+/// The outer header against the SA: source address, unless the peer roams, and whether ESP came in
+/// UDP as agreed.
 #[inline]
 fn check_outer(sa: &Sa, outer: &Outer) -> Result<(), DropReason> {
     let in_udp = matches!(outer.encapsulation, Encapsulation::Udp { .. });
     if in_udp != sa.config.encapsulation.is_some() {
         return Err(DropReason::EncapsulationMismatch);
     }
-    if outer.source != sa.config.source {
+    if outer.source != sa.config.source && !sa.config.may_roam() {
         return Err(DropReason::OuterSource);
     }
     Ok(())
+}
+
+/// Whether no number above this one, which was accepted, has been accepted before.
+fn is_newest(sa: &Sa, sequence: u64) -> bool {
+    let window = sa.runtime.replay.as_ref();
+    window.is_some_and(|window| window.top() == sequence)
 }
 
 /// What came out of the SA against the SA's own selectors (RFC 4301 §5.2 step 4).

@@ -1,6 +1,6 @@
 //! Keeping a NAT's mapping alive (RFC 3948 §4).
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -8,11 +8,11 @@ use hashbrown::HashMap;
 use sealway_packet::{DontFragment, Encapsulation, Outer};
 
 use super::Datapath;
-use crate::sad::{Runtime, UdpEncapsulation};
+use crate::sad::Runtime;
 use crate::time::Time;
 
 /// Ends and ports: what a NAT keeps a mapping of.
-type Way = (IpAddr, IpAddr, UdpEncapsulation);
+type Way = (SocketAddr, SocketAddr);
 
 /// As hosts send.
 const HOP_LIMIT: u8 = 64;
@@ -43,30 +43,27 @@ impl Datapath {
 
     fn ways_in_udp(&self) -> impl Iterator<Item = (Way, &Runtime)> {
         self.tables.sad.iter().filter_map(|sa| {
-            let way = (
-                sa.config.source,
-                sa.config.id.destination,
-                sa.config.encapsulation?,
-            );
-            self.tables
-                .local
-                .contains(way.0)
-                .then_some((way, &sa.runtime))
+            let (ports, ends) = (sa.config.encapsulation?, &sa.config);
+            let ours = SocketAddr::new(ends.source, ports.source);
+            let theirs = SocketAddr::new(ends.id.destination, ports.destination);
+            let theirs = self.tables.sad.moved(sa).unwrap_or(theirs);
+            let is_ours = self.tables.local.contains(ours.ip());
+            is_ours.then_some(((ours, theirs), &sa.runtime))
         })
     }
 }
 
-fn outer((source, destination, udp): Way) -> Outer {
+fn outer((source, destination): Way) -> Outer {
     Outer {
-        source,
-        destination,
+        source: source.ip(),
+        destination: destination.ip(),
         interface: 0,
         tos: 0,
         hop_limit: HOP_LIMIT,
         dont_fragment: DontFragment::Clear,
         encapsulation: Encapsulation::Udp {
-            source: udp.source,
-            destination: udp.destination,
+            source: source.port(),
+            destination: destination.port(),
         },
     }
 }

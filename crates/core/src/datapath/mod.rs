@@ -12,6 +12,7 @@ mod keepalive;
 mod mss;
 mod output;
 mod reassemble;
+mod roaming;
 mod sec_path;
 mod stats;
 mod too_big;

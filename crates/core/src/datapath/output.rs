@@ -195,7 +195,7 @@ impl Datapath {
         for step in rest {
             let id = self.next_id as u16;
             self.next_id = self.next_id.wrapping_add(1);
-            sealed.make_whole(train, &outermost.sa, id, means.store)?;
+            sealed.make_whole(train, outermost, id, means.store)?;
             let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Internal)?;
             sealed = seal(train, &layout, step, &mut means)?;
             outermost = step;
@@ -213,9 +213,9 @@ impl Datapath {
     /// on every step of the way.
     #[inline]
     pub(super) fn egress(&self, reference: Reference, sealed: Sealed) -> Option<Egress> {
-        let outermost = &self.bundles.get(reference)?.steps().last()?.sa;
-        let outer = sealed.fields.outer(outermost);
-        Some(if sealed.is_whole(outermost) {
+        let outermost = self.bundles.get(reference)?.steps().last()?;
+        let outer = outermost.outer(sealed.fields);
+        Some(if sealed.is_whole(&outermost.sa) {
             Egress::Whole(outer)
         } else {
             Egress::Payload(outer)
@@ -387,14 +387,14 @@ impl Sealed {
     fn make_whole(
         self,
         train: &mut Train,
-        sa: &Sa,
+        step: &Step,
         id: u16,
         store: &HeaderStore,
     ) -> Result<(), DropReason> {
-        if self.is_whole(sa) {
+        if self.is_whole(&step.sa) {
             store.put_back(train, protocol::ESP)
         } else {
-            xform::materialise(train, &self.fields.outer(sa), id)
+            xform::materialise(train, &step.outer(self.fields), id)
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sealway_wire::{Quoted, TooBig};
 
 use super::Datapath;
-use crate::sad::{Protocol, Sa, SaId, Spi};
+use crate::sad::{Protocol, Sa};
 
 /// How long after a packet a report that shows no SPI may be about it.
 const RECENT: Duration = Duration::from_secs(1);
@@ -17,46 +17,43 @@ impl Datapath {
     /// [`Command::LearnPathMtu`](crate::Command::LearnPathMtu).
     #[must_use]
     pub fn believes(&self, report: &TooBig) -> bool {
-        let named = |spi| {
-            let id = SaId {
-                destination: report.destination,
-                protocol: Protocol::Esp,
-                spi: Spi::new(spi).ok()?,
-            };
-            self.tables.sad.find(&id)
-        };
         match report.quoted {
-            Quoted::Esp { spi } => named(spi).is_some_and(|sa| left_as(sa, report)),
-            Quoted::Udp { spi: Some(spi), .. } => named(spi).is_some_and(|sa| left_as(sa, report)),
+            Quoted::Esp { spi } | Quoted::Udp { spi: Some(spi), .. } => {
+                let mut named = self.tables.sad.with_spi(spi);
+                named.any(|sa| self.left_as(sa, report))
+            }
             Quoted::Udp { spi: None, .. } => {
                 let is_recent = |sa: &Sa| {
                     let sealed = sa.runtime.usage.sealed();
                     sealed.is_some_and(|sealed| self.now.since(sealed) <= RECENT)
                 };
                 let mut sas = self.tables.sad.iter();
-                sas.any(|sa| {
-                    sa.config.id.destination == report.destination
-                        && left_as(sa, report)
-                        && is_recent(sa)
-                })
+                sas.any(|sa| self.left_as(sa, report) && is_recent(sa))
             }
         }
     }
-}
 
-/// Whether the SA's packets have that source, and its ports if they are in UDP.
-fn left_as(sa: &Sa, report: &TooBig) -> bool {
-    let form = match (sa.config.encapsulation, report.quoted) {
-        (None, Quoted::Esp { .. }) => true,
-        (
-            Some(udp),
-            Quoted::Udp {
-                source,
-                destination,
-                ..
-            },
-        ) => (udp.source, udp.destination) == (source, destination),
-        _ => false,
-    };
-    form && sa.config.source == report.source
+    /// Whether the SA's packets have those ends, and its ports if they are in UDP.
+    fn left_as(&self, sa: &Sa, report: &TooBig) -> bool {
+        let config = &sa.config;
+        let moved = self.tables.sad.moved(sa);
+        let far_end = moved.map_or(config.id.destination, |peer| peer.ip());
+        let form = match (config.encapsulation, report.quoted) {
+            (None, Quoted::Esp { .. }) => true,
+            (
+                Some(udp),
+                Quoted::Udp {
+                    source,
+                    destination,
+                    ..
+                },
+            ) => {
+                let far_port = moved.map_or(udp.destination, |peer| peer.port());
+                (udp.source, far_port) == (source, destination)
+            }
+            _ => false,
+        };
+        let ends = (config.source, far_end) == (report.source, report.destination);
+        form && ends && config.id.protocol == Protocol::Esp
+    }
 }

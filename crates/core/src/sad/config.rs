@@ -129,6 +129,19 @@ pub struct UdpEncapsulation {
     pub source: u16,
     /// The destination's port.
     pub destination: u16,
+    /// Whether the end that is not ours may be found elsewhere than its address and port say.
+    pub peer: Peer,
+}
+
+/// Whether a peer is followed when the address or port changes that its packets come from, as where
+/// a NAT in front of it gives it another (RFC 7296 §2.23).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Peer {
+    /// It is where it was said to be: packets from elsewhere are dropped.
+    #[default]
+    Stays,
+    /// It is where its newest packet came from, once that has verified.
+    Roams,
 }
 
 /// The outer Don't Fragment bit of a tunnel over IPv4 (RFC 4301 §8.1).
@@ -190,6 +203,15 @@ pub enum SaError {
     /// The same SA exists.
     #[error("{0} exists already: delete it first, or choose another SPI")]
     Exists(SaId),
+    /// A roaming peer without a window: a packet recorded before could move it.
+    #[error(
+        "a peer that roams needs a replay window: without one any packet recorded before would \
+         move it (RFC 7296 §2.23)"
+    )]
+    RoamsWithoutReplay,
+    /// [`Command::Map`](crate::Command::Map) for a peer that stays.
+    #[error("the peer of {0} does not roam")]
+    NotRoaming(SaId),
     /// No such SA.
     #[error("there is no {0}")]
     Missing(SaId),
@@ -237,6 +259,9 @@ impl SaConfig {
         if extended && self.sequence.window.is_none() {
             return Err(SaError::ExtendedWithoutReplay);
         }
+        if self.may_roam() && self.sequence.window.is_none() {
+            return Err(SaError::RoamsWithoutReplay);
+        }
         if self.sequence.start >= self.sequence_limit() {
             return Err(SaError::StartTooHigh(self.sequence.start));
         }
@@ -244,6 +269,18 @@ impl SaConfig {
             return Err(SaError::NoLifetime);
         }
         Ok(())
+    }
+
+    /// Whether its peer is followed where it goes.
+    #[inline]
+    pub const fn may_roam(&self) -> bool {
+        matches!(
+            self.encapsulation,
+            Some(UdpEncapsulation {
+                peer: Peer::Roams,
+                ..
+            })
+        )
     }
 
     /// The last sequence number that may be sent (RFC 4303 §3.3.3). Counters never come round.

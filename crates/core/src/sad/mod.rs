@@ -14,7 +14,7 @@ mod view;
 
 pub(crate) use config::Applied;
 pub use config::{
-    DontFragmentRule, Protocol, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
+    DontFragmentRule, Peer, Protocol, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
     UdpEncapsulation,
 };
 pub(crate) use lifetime::Reached;

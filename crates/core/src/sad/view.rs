@@ -1,5 +1,7 @@
 //! What datapaths see of the SAD, and the plain tables behind it.
 
+mod roaming;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use self::roaming::Roamers;
 use super::{Protocol, Sa, SaError, SaId, SaMode, Spi};
 use crate::flow::Key;
 use crate::selector::Selector;
@@ -23,6 +26,7 @@ pub struct View {
     by_spi: ByKey<u32, Vec<u32>>,
     by_pair: ByKey<(IpAddr, IpAddr), Siblings>,
     generation: u64,
+    roamers: Roamers,
 }
 
 /// The places of the SAs between two ends, oldest first: SAs made for one host each are found by
@@ -182,6 +186,7 @@ impl View {
             .ok_or(SaError::Missing(*id))?;
         let entry = self.entries.remove(index.0 as usize);
         self.reindex();
+        self.forget_roamers();
         Ok(entry.sa)
     }
 
@@ -192,6 +197,7 @@ impl View {
             .partition::<Vec<_>, _>(|entry| keep(&entry.sa));
         self.entries = kept;
         self.reindex();
+        self.forget_roamers();
         removed.into_iter().map(|entry| entry.sa).collect()
     }
 
@@ -220,12 +226,14 @@ impl View {
             }
         }
         self.generation = running.generation + u64::from(has_new);
+        self.roamers = running.roamers.clone();
+        self.forget_roamers();
         let gone = running.iter().filter(|sa| !self.has(sa));
         gone.cloned().collect()
     }
 
     /// Whether this very SA is in it.
-    pub(crate) fn has(&self, sa: &Arc<Sa>) -> bool {
+    pub fn has(&self, sa: &Arc<Sa>) -> bool {
         self.find(&sa.config.id)
             .is_some_and(|there| Arc::ptr_eq(there, sa))
     }

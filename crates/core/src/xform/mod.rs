@@ -5,7 +5,7 @@ mod esp;
 mod outer;
 mod transport;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sealway_packet::Encapsulation;
 use sealway_wire::{esp as wire_esp, ipv4, ipv6, protocol, udp};
@@ -57,14 +57,20 @@ pub(crate) fn room(sa: &Sa, applied: Applied, limit: usize, kept: usize) -> usiz
     text.saturating_sub(wire_esp::TRAILER) + carried_in_front
 }
 
-/// The flow that the packet belongs to once the SA was applied so, as the next SA sees it.
-pub(crate) fn carried_by(sa: &Sa, applied: Applied, key: &Key) -> Key {
+/// The flow that the packet belongs to once the SA was applied so, as the next SA sees it. `moved`:
+/// where the SA's peer is, if it has roamed.
+pub(crate) fn carried_by(sa: &Sa, applied: Applied, moved: Option<SocketAddr>, key: &Key) -> Key {
     if applied == Applied::Transport && sa.config.encapsulation.is_none() {
         return Key::new(key.source(), key.destination(), protocol::ESP, None).unwrap_or(*key);
     }
-    let (number, words) = match sa.config.encapsulation {
-        None => (protocol::ESP, None),
-        Some(ports) => (protocol::UDP, Some([ports.source, ports.destination])),
+    let (source, mut destination) = (sa.config.source, sa.config.id.destination);
+    let (number, words) = match (sa.config.encapsulation, moved) {
+        (None, _) => (protocol::ESP, None),
+        (Some(ports), None) => (protocol::UDP, Some([ports.source, ports.destination])),
+        (Some(ports), Some(peer)) => {
+            destination = peer.ip();
+            (protocol::UDP, Some([ports.source, peer.port()]))
+        }
     };
-    Key::new(sa.config.source, sa.config.id.destination, number, words).unwrap_or(*key)
+    Key::new(source, destination, number, words).unwrap_or(*key)
 }

@@ -35,6 +35,9 @@ fn text(event: &Event) -> String {
         ),
         Event::SoftLimit { sa, limit } => format!("SA to be replaced ({limit}): {}", of_sa(sa)),
         Event::HardLimit { sa, limit } => format!("SA has ended ({limit}): {}", of_sa(sa)),
+        Event::Mapping { sa, old, new } => {
+            format!("peer moved from {old} to {new}: {}", of_sa(sa))
+        }
         Event::Acquire(acquire) => format!(
             "SA wanted: {} {} {} {}, by policy {}",
             acquire.source, acquire.destination, acquire.protocol, acquire.mode, acquire.policy

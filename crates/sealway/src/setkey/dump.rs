@@ -20,7 +20,7 @@ pub(super) fn answer(question: &Question, tables: &Tables, keys: Keys, now: Time
         Question::Sa(id) => tables
             .sad
             .find(id)
-            .map_or_else(String::new, |sa| self::sa(sa, keys, now)),
+            .map_or_else(String::new, |sa| self::sa(sa, tables, keys, now)),
         Question::Sas(which) => sas(tables, *which, keys, now),
         Question::Policies => policies(tables),
         Question::XfrmStates(which) => tables
@@ -59,7 +59,7 @@ fn sas(tables: &Tables, which: Option<Protocol>, keys: Keys, now: Time) -> Strin
         .sad
         .iter()
         .filter(|sa| which.is_none_or(|protocol| sa.config.id.protocol == protocol))
-        .map(|sa| self::sa(sa, keys, now));
+        .map(|sa| self::sa(sa, tables, keys, now));
     let text: String = shown.collect();
     if text.is_empty() {
         "No SAD entries.\n".into()
@@ -81,14 +81,14 @@ fn policies(tables: &Tables) -> String {
     }
 }
 
-fn sa(sa: &Sa, keys: Keys, now: Time) -> String {
+fn sa(sa: &Sa, tables: &Tables, keys: Keys, now: Time) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write_sa(&mut text, sa, keys, now);
+    let _ = write_sa(&mut text, sa, tables, keys, now);
     text
 }
 
-fn write_sa(out: &mut String, sa: &Sa, keys: Keys, now: Time) -> fmt::Result {
+fn write_sa(out: &mut String, sa: &Sa, tables: &Tables, keys: Keys, now: Time) -> fmt::Result {
     let config = &sa.config;
     let (source, destination) = (config.source, config.id.destination);
     let protocol = match config.encapsulation {
@@ -129,6 +129,9 @@ fn write_sa(out: &mut String, sa: &Sa, keys: Keys, now: Time) -> fmt::Result {
     )?;
     if let Some(selector) = &config.selector {
         writeln!(out, "\tsel: {}", Written(selector))?;
+    }
+    if let Some(peer) = tables.peer(sa) {
+        writeln!(out, "\troams: {}[{}]", peer.ip(), peer.port())?;
     }
     write_lifetimes(out, sa, now)
 }

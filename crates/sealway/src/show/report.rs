@@ -34,6 +34,9 @@ pub struct Sa {
     pub esn: bool,
     /// ESP in UDP.
     pub encapsulation: Option<Encapsulation>,
+    /// Where its peer is, if that one may roam.
+    #[serde(default)]
+    pub peer: Option<Place>,
     /// The traffic that it may carry; null: any.
     pub selector: Option<Selector>,
     /// The highest sequence number accepted; 0 without a window.
@@ -110,6 +113,15 @@ pub enum Event {
         sa: Sa,
         /// `octets`, `packets`, `since_added` or `since_used`.
         limit: String,
+    },
+    /// The peer of an SA has moved.
+    Mapping {
+        /// The SA through which it was heard.
+        sa: Sa,
+        /// Where it was.
+        old: Place,
+        /// Where it is.
+        new: Place,
     },
     /// A packet needs an SA that is not there.
     Acquire(Acquire),
@@ -205,6 +217,21 @@ impl Reload {
             policies_kept: replaced.policies_kept,
             beside_files,
         }
+    }
+}
+
+/// An address and a UDP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{}]", self.address, self.port)
     }
 }
 

@@ -96,6 +96,9 @@ pub(super) fn sas(sas: &[Sa]) -> String {
     right(&mut table, &[6, 7, 8, 9, 10]);
     let mut text = table.to_string();
     for sa in sas {
+        if let Some(peer) = sa.peer {
+            text += &format!("\n\n{:#010x} roams: its peer is at {peer}", sa.spi);
+        }
         if let Some(lifetime) = lifetime(sa) {
             text += &format!("\n\n{:#010x} {lifetime}", sa.spi);
         }

@@ -97,6 +97,7 @@ mod tests {
             replay_window: 1024,
             esn: false,
             encapsulation: None,
+            peer: None,
             selector: None,
             received: 0,
             restart: Restart::default(),

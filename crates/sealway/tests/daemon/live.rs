@@ -135,7 +135,7 @@ fn show_prints_tables_and_json() {
             "source": "192.0.2.1", "destination": "192.0.2.2", "protocol": "esp", "spi": 65537,
             "mode": "tunnel", "suite": "aes-128-gcm-16", "packets": 0, "bytes": 0, "sequence": 1,
             "reqid": 7, "replay_window": 64, "esn": false,
-            "encapsulation": {"source": 4500, "destination": 4500}, "selector": null,
+            "encapsulation": {"source": 4500, "destination": 4500}, "peer": null, "selector": null,
             "received": 0,
             "restart": {
                 "kept": false, "loses": ["sequence", "replay"],

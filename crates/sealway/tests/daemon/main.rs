@@ -9,6 +9,7 @@ mod leash;
 mod life;
 mod live;
 mod metrics;
+mod nat;
 mod path;
 mod reload;
 mod restart;

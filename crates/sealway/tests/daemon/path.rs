@@ -87,7 +87,7 @@ fn elsewhere(text: &str) -> String {
 
 /// A left host with 192.0.2.1 and 2001:db8:0:2::1, a router, and a right host with 198.51.100.2
 /// and 2001:db8:0:100::2.
-fn network() -> (Host, Host, Host) {
+pub(crate) fn network() -> (Host, Host, Host) {
     let host = || Host {
         namespace: Namespace::new()
             .unwrap_or_else(|refused| panic!("these tests need root: {refused}")),
@@ -119,7 +119,7 @@ fn network() -> (Host, Host, Host) {
     (left, router, right)
 }
 
-fn give(host: &Host, link: &'static str, addresses: &[&str]) {
+pub(crate) fn give(host: &Host, link: &'static str, addresses: &[&str]) {
     let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
     host.namespace.run(move || {
         let mut netlink = Netlink::open().unwrap();
@@ -137,7 +137,7 @@ fn give(host: &Host, link: &'static str, addresses: &[&str]) {
     });
 }
 
-fn route(host: &Host, destination: &str, prefix_length: u8, via: &str) {
+pub(crate) fn route(host: &Host, destination: &str, prefix_length: u8, via: &str) {
     let route = Route {
         destination: destination.parse().unwrap(),
         prefix_length,

@@ -18,9 +18,9 @@ use crate::tree::{
 pub(super) const PROTOCOLS: [&str; 7] =
     ["esp", "ah", "esp-udp", "esp-old", "ah-old", "ipcomp", "tcp"];
 
-const EXTENSIONS: [&str; 19] = [
-    "-m", "-r", "-window", "-u", "-f", "-lh", "-ls", "-bh", "-bs", "-esn", "-seq", "-df", "-sel",
-    "-natt", "-ctx", "-E", "-A", "-C", "-P",
+const EXTENSIONS: [&str; 20] = [
+    "-m", "-r", "-window", "-u", "-f", "-lh", "-ls", "-bh", "-bs", "-esn", "-seq", "-roams", "-df",
+    "-sel", "-natt", "-ctx", "-E", "-A", "-C", "-P",
 ];
 
 /// The widest replay window, in packets.
@@ -52,6 +52,7 @@ struct Extensions<'a> {
     window: Option<Spanned<u32>>,
     esn: Option<Spanned<()>>,
     first_sequence: Option<Spanned<u64>>,
+    roams: Option<Spanned<()>>,
     padding: Option<Spanned<Padding>>,
     no_cyclic_sequence: Option<Spanned<()>>,
     hard: Lifetime,
@@ -83,6 +84,7 @@ impl<'a> Parser<'a> {
         self.check_algorithms(&carrier, &extensions);
         self.check_sequence(&extensions);
         let udp = self.encapsulation(&carrier, &source, &destination, &extensions);
+        self.check_roaming(udp.as_ref().map(|udp| udp.span), &extensions);
         Ok((|| {
             Some(Add {
                 source: source.address?,
@@ -94,6 +96,7 @@ impl<'a> Parser<'a> {
                 window: extensions.window,
                 esn: extensions.esn,
                 first_sequence: extensions.first_sequence,
+                roams: extensions.roams,
                 padding: extensions.padding,
                 no_cyclic_sequence: extensions.no_cyclic_sequence,
                 hard: extensions.hard,
@@ -248,6 +251,7 @@ impl<'a> Parser<'a> {
             "-bs" => to.soft.octets = self.limit("`-bs` (octets)")?,
             "-esn" => to.esn = Some(Spanned::new((), flag.span)),
             "-seq" => to.first_sequence = self.number("`-seq`", 1..=u64::MAX)?,
+            "-roams" => to.roams = Some(Spanned::new((), flag.span)),
             "-df" => to.df = self.choice("what becomes of DF", &DF)?,
             "-sel" => {
                 let selector = self.selector(Families::default())?;
@@ -402,6 +406,27 @@ impl<'a> Parser<'a> {
         if let (Some(first), None) = (long, extensions.place_of("-esn")) {
             let error = Diagnostic::new(first.span, "sequence numbers have 32 bits without ESN");
             self.report(error.help("write `-esn`, or a number below 4294967296"));
+        }
+    }
+
+    fn check_roaming(&mut self, udp: Option<Span>, extensions: &Extensions<'_>) {
+        let Some(roams) = extensions.roams else {
+            return;
+        };
+        if udp.is_none() && extensions.place_of("-natt").is_none() {
+            let error = Diagnostic::new(roams.span, "only a peer behind ESP in UDP can roam");
+            self.report(error.help("write `esp-udp` as the protocol, or leave `-roams` out"));
+        }
+        if let Some(window) = extensions.window.filter(|window| window.value == 0) {
+            let error = Diagnostic::new(
+                roams.span,
+                "a peer that roams needs replay protection: any packet recorded before would move it",
+            );
+            self.report(
+                error
+                    .related(window.span, "this switches it off")
+                    .help("give a window of at least 32 packets (`-r 4`), or leave `-roams` out"),
+            );
         }
     }
 }

@@ -212,7 +212,12 @@ fn extensions() -> impl Strategy<Value = Add> {
         Just(Padding::Sequential)
     ];
     let df = prop_oneof![Just(Df::Copy), Just(Df::Set), Just(Df::Clear)];
-    let sequence = (maybe(0..=65_536u32), maybe(Just(())), maybe(1..=u64::MAX));
+    let sequence = (
+        maybe(0..=65_536u32),
+        maybe(Just(())),
+        maybe(1..=u64::MAX),
+        maybe(Just(())),
+    );
     let limits = (lifetime(), lifetime());
     let rest = (
         maybe(mode),
@@ -222,10 +227,11 @@ fn extensions() -> impl Strategy<Value = Add> {
         maybe(df),
     );
     (sequence, limits, rest, maybe(selector())).prop_map(|(sequence, limits, rest, selector)| {
-        let (window, esn, first_sequence) = sequence;
+        let (window, esn, first_sequence, roams) = sequence;
         let (mode, reqid, padding, no_cyclic_sequence, df) = rest;
         let is_windowless = window.is_some_and(|window| window.value == 0);
         let esn = esn.filter(|_| !is_windowless);
+        let roams = roams.filter(|_| !is_windowless);
         let unspecified = IpAddr::V4(0.into());
         Add {
             source: unspecified.into(),
@@ -245,6 +251,7 @@ fn extensions() -> impl Strategy<Value = Add> {
                     }
                 })
             }),
+            roams,
             padding,
             no_cyclic_sequence,
             hard: limits.0,

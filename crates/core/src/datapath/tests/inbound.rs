@@ -251,6 +251,7 @@ fn a_nat_between_transport_ends_leaves_checksums_right() {
     let encapsulation = Some(UdpEncapsulation {
         source: 4500,
         destination: 4500,
+        peer: Peer::Stays,
     });
     let own = "10.0.0.9";
     let at_home = SaConfig {

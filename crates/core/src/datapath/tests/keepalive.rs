@@ -6,7 +6,7 @@ use std::time::Duration;
 use sealway_wire::Family;
 
 use super::harness::*;
-use crate::sad::{SaConfig, SaMode, UdpEncapsulation};
+use crate::sad::{Peer, SaConfig, SaMode, UdpEncapsulation};
 use crate::{Engine, Time};
 
 const INTERVAL: Duration = Duration::from_secs(20);
@@ -20,6 +20,7 @@ fn in_udp(spi: u32, destination: u16) -> SaConfig {
     config.encapsulation = Some(UdpEncapsulation {
         source: 4500,
         destination,
+        peer: Peer::Stays,
     });
     config
 }

@@ -29,6 +29,7 @@ fn told(engine: &mut Engine) -> Vec<String> {
         Event::HardLimit { limit, .. } => format!("hard {}", limit.name()),
         Event::ReserveMore { .. } => "more".into(),
         Event::Acquire(_) => "acquire".into(),
+        Event::Mapping { .. } => "mapping".into(),
     };
     std::iter::from_fn(|| engine.poll_event())
         .map(name)

@@ -9,4 +9,5 @@ mod keepalive;
 mod lifetime;
 mod mss;
 mod outbound;
+mod roaming;
 mod too_big;

@@ -129,6 +129,7 @@ fn esp_in_udp_says_its_ports_and_comes_out_at_the_other_end() {
         config.encapsulation = Some(UdpEncapsulation {
             source: 4500,
             destination: 4501,
+            peer: Peer::Stays,
         });
         let (mut a, mut b) = pair(Family::V4, vec![template], vec![config]);
         let packet = udp(LEFT, RIGHT, 50);
@@ -151,6 +152,7 @@ fn esp_in_udp_inside_a_tunnel_has_its_udp_header_whatever_options_the_packet_had
     inner.encapsulation = Some(UdpEncapsulation {
         source: 4500,
         destination: 4501,
+        peer: Peer::Stays,
     });
     let outer = sa(LEFT6, RIGHT6, 0x1001, SaMode::Tunnel);
     let (mut a, _) = pair(

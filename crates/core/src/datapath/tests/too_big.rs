@@ -6,11 +6,12 @@ use sealway_wire::{Family, Quoted, TooBig};
 
 use super::harness::*;
 use crate::Time;
-use crate::sad::{SaMode, UdpEncapsulation};
+use crate::sad::{Peer, SaMode, UdpEncapsulation};
 
 const PORTS: UdpEncapsulation = UdpEncapsulation {
     source: 4500,
     destination: 4501,
+    peer: Peer::Stays,
 };
 
 fn report(quoted: Quoted) -> TooBig {

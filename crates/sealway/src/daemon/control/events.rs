@@ -61,9 +61,9 @@ fn between(before: &Tables, after: &Tables, now: Time, events: &mut Vec<Event>) 
     let (old, new): (HashSet<_>, HashSet<_>) = (serials(before), serials(after));
     let gone = before.sad.iter().filter(|sa| !new.contains(&sa.serial));
     let came = after.sad.iter().filter(|sa| !old.contains(&sa.serial));
-    let told = |sa| report::sa(sa, KeyDisplay::Masked, now);
-    events.extend(gone.map(|sa| Event::SaRemoved(told(sa))));
-    events.extend(came.map(|sa| Event::SaAdded(told(sa))));
+    let told = |sa, tables| report::sa(sa, tables, KeyDisplay::Masked, now);
+    events.extend(gone.map(|sa| Event::SaRemoved(told(sa, before))));
+    events.extend(came.map(|sa| Event::SaAdded(told(sa, after))));
     let ids = |tables: &Tables| tables.spd.iter().map(|policy| policy.id).collect();
     let (old, new): (HashSet<_>, HashSet<_>) = (ids(before), ids(after));
     let gone = before.spd.iter().filter(|policy| !new.contains(&policy.id));

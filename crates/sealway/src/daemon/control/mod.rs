@@ -7,7 +7,7 @@ mod reload;
 mod report;
 mod socket;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use sealway_core::path::LocalAddresses;
-use sealway_core::sad::Protocol;
+use sealway_core::sad::{Protocol, Sa};
 use sealway_core::{Command, Control, DefaultAction, KeyManager, Time};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
@@ -261,14 +261,14 @@ impl Daemon {
         match event {
             sealway_core::Event::SoftLimit { sa, limit } => {
                 self.news.push(show::report::Event::SoftLimit {
-                    sa: report::sa(sa, KeyDisplay::Masked, self.now()),
+                    sa: self.shown(sa),
                     limit: limit.name().into(),
                 });
                 tracing::info!("{} has reached its soft limit of {limit}", sa.config.id);
             }
             sealway_core::Event::HardLimit { sa, limit } => {
                 self.news.push(show::report::Event::HardLimit {
-                    sa: report::sa(sa, KeyDisplay::Masked, self.now()),
+                    sa: self.shown(sa),
                     limit: limit.name().into(),
                 });
                 tracing::warn!(
@@ -281,8 +281,34 @@ impl Daemon {
                 let told = report::acquire(acquire);
                 self.news.extend(told.map(show::report::Event::Acquire));
             }
+            sealway_core::Event::Mapping { sa, new, .. } => self.follow_peer(sa, *new),
             sealway_core::Event::ReserveMore { .. } => {}
         }
+    }
+
+    fn shown(&self, sa: &Sa) -> show::report::Sa {
+        report::sa(sa, &self.control.tables(), KeyDisplay::Masked, self.now())
+    }
+
+    /// The peer of an SA was heard elsewhere; another SA may have said so first.
+    fn follow_peer(&mut self, sa: &Arc<Sa>, new: SocketAddr) {
+        let tables = self.control.tables();
+        let is_there = tables.sad.has(sa);
+        let old = tables
+            .sad
+            .heard_at(sa)
+            .filter(|old| is_there && *old != new);
+        let Some(old) = old else {
+            return;
+        };
+        let id = sa.config.id;
+        self.change(Command::Map { sa: id, to: new });
+        tracing::info!("the peer of {id} has moved from {old} to {new}");
+        self.news.push(show::report::Event::Mapping {
+            sa: self.shown(sa),
+            old: report::place(old),
+            new: report::place(new),
+        });
     }
 
     /// Many packets may say the same before the first is heard.

@@ -1,5 +1,6 @@
 //! From the engine's state to what `show` shows.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sealway_core::sad::{Lifetime, Sa};
@@ -15,14 +16,18 @@ use crate::setkey::{Written, priority_of};
 use crate::show::report;
 
 pub(super) fn sas(tables: &Tables, keys: KeyDisplay, now: Time) -> Vec<report::Sa> {
-    tables.sad.iter().map(|one| sa(one, keys, now)).collect()
+    tables
+        .sad
+        .iter()
+        .map(|one| sa(one, tables, keys, now))
+        .collect()
 }
 
 pub(super) fn policies(tables: &Tables) -> Vec<report::Policy> {
     tables.spd.iter().map(|one| policy(one)).collect()
 }
 
-pub(super) fn sa(sa: &Sa, keys: KeyDisplay, now: Time) -> report::Sa {
+pub(super) fn sa(sa: &Sa, tables: &Tables, keys: KeyDisplay, now: Time) -> report::Sa {
     let config = &sa.config;
     report::Sa {
         source: config.source,
@@ -41,6 +46,7 @@ pub(super) fn sa(sa: &Sa, keys: KeyDisplay, now: Time) -> report::Sa {
             source: udp.source,
             destination: udp.destination,
         }),
+        peer: tables.peer(sa).map(place),
         selector: config.selector.as_ref().map(selector),
         received: sa.runtime.progress().top,
         restart: restart(sa),
@@ -57,6 +63,13 @@ pub(super) fn sa(sa: &Sa, keys: KeyDisplay, now: Time) -> report::Sa {
                 authentication: hex(&config.authentication_key),
             }),
         },
+    }
+}
+
+pub(super) fn place(peer: SocketAddr) -> report::Place {
+    report::Place {
+        address: peer.ip(),
+        port: peer.port(),
     }
 }
 
@@ -191,6 +204,7 @@ pub(super) fn stats(snapshot: &Snapshot) -> report::Stats {
         ("outside_foreign", outside.foreign),
         ("outside_malformed", outside.malformed),
         ("outside_truncated", outside.truncated),
+        ("peers_moved", worker.peers_moved),
         ("pool_empty", worker.pool_empty),
         ("too_big_disbelieved", worker.too_big_disbelieved),
         ("too_big_heard", worker.too_big_heard),

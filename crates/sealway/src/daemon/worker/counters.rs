@@ -79,6 +79,8 @@ pub(in crate::daemon) struct Counters {
     pub(in crate::daemon) keepalives: u64,
     /// NAT keepalives sent.
     pub(in crate::daemon) keepalives_sent: u64,
+    /// Peers that were heard elsewhere than before (RFC 7296 §2.23).
+    pub(in crate::daemon) peers_moved: u64,
     /// Datagrams for a key manager (RFC 3948 §2.2).
     pub(in crate::daemon) non_esp: u64,
     /// Reports of packets that were too big, believed.

@@ -239,7 +239,12 @@ impl Worker<'_> {
         while let Some(event) = self.datapath.poll_event() {
             match event {
                 sealway_core::Event::ReserveMore { .. } => self.ways.bell.ring(),
-                event => self.tell(Event::Engine(event)),
+                event => {
+                    if let sealway_core::Event::Mapping { .. } = event {
+                        self.counters.peers_moved += 1;
+                    }
+                    self.tell(Event::Engine(event));
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sealway_core::sad::{
-    DontFragmentRule, Lifetime, Lifetimes, SaConfig, SaError, SaId, SaMode, SequenceRules, Spi,
-    UdpEncapsulation, WindowSize,
+    DontFragmentRule, Lifetime, Lifetimes, Peer, SaConfig, SaError, SaId, SaMode, SequenceRules,
+    Spi, UdpEncapsulation, WindowSize,
 };
 use sealway_crypto::{Authentication, Encryption, SecretKey, Sequence, Suite, SuiteError};
 use sealway_setkey::{self as tree, Diagnostic, Spanned};
@@ -33,6 +33,10 @@ pub(super) fn config(add: &tree::Add) -> Translated<SaConfig> {
         encapsulation: add.udp.as_ref().map(|udp| UdpEncapsulation {
             source: udp.source_port.value,
             destination: udp.destination_port.value,
+            peer: match add.roams {
+                Some(_) => Peer::Roams,
+                None => Peer::Stays,
+            },
         }),
         reqid: add.reqid.as_ref().map_or(0, |reqid| reqid.value),
         selector: selector(add)?,

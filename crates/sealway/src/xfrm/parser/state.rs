@@ -170,6 +170,7 @@ impl Words<'_> {
             esn: rest.esn,
             first_sequence: self.first_sequence(&rest)?,
             padding: None,
+            roams: None,
             no_cyclic_sequence: None,
             hard: Default::default(),
             soft: Default::default(),

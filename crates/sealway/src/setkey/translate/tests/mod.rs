@@ -5,7 +5,9 @@ mod mistakes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealway_core::sad::{DontFragmentRule, Lifetime, Lifetimes, Sa, SaMode, UdpEncapsulation};
+use sealway_core::sad::{
+    DontFragmentRule, Lifetime, Lifetimes, Peer, Sa, SaMode, UdpEncapsulation,
+};
 use sealway_core::spd::{Action, Direction, Level, Mode, PolicyConfig};
 use sealway_core::{Control, DefaultAction};
 use sealway_crypto::Sequence;
@@ -61,7 +63,7 @@ const KEY: &str = "-E aes-gcm-16 0x000102030405060708090a0b0c0d0e0f10111213";
 fn an_sa_with_everything_is_what_was_asked_for() {
     let sa = sa(&format!(
         "add 192.0.2.1[4501] 192.0.2.2[30000] esp-udp 0x10001 -m tunnel -u 9 -window 64 -esn
-             -seq 5000000000 -df set -sel 10.0.0.0/8[1-9] 10.9.0.1-10.9.0.7[80] tcp
+             -seq 5000000000 -roams -df set -sel 10.0.0.0/8[1-9] 10.9.0.1-10.9.0.7[80] tcp
              -f seq-pad -f nocyclic-seq -ls 60 {KEY};"
     ));
     let config = &sa.config;
@@ -79,6 +81,7 @@ fn an_sa_with_everything_is_what_was_asked_for() {
     let ports = UdpEncapsulation {
         source: 4501,
         destination: 30_000,
+        peer: Peer::Roams,
     };
     assert_eq!(config.encapsulation, Some(ports));
     assert_eq!(config.reqid, 9);
