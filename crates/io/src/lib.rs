@@ -9,7 +9,7 @@
 //! | [`clear`] | the device for BYPASS traffic |
 //! | [`memory`], [`fault`] | an outside without a kernel; one that misbehaves on purpose |
 //! | [`netlink`], [`netfilter`], [`sysctl`] | links, addresses, routes, rules; the packet filter's reports; switches |
-//! | [`namespace`], [`process`] | network namespaces that die with us, children that do too |
+//! | [`namespace`], [`mount`], [`process`] | namespaces that die with us, what is seen in them, children that die too |
 //! | [`leash`] | what a process gives up for good |
 //! | [`capture`] | every frame of an interface |
 //! | [`poll`], [`readiness`] | waiting, and ending a wait |
@@ -26,6 +26,7 @@ pub mod device;
 pub mod fault;
 pub mod leash;
 pub mod memory;
+pub mod mount;
 pub mod namespace;
 pub mod netfilter;
 pub mod netlink;

@@ -1,5 +1,5 @@
-//! Anonymous network namespaces, each held by a thread and a descriptor: when the process ends,
-//! however it ends, nothing is left.
+//! Anonymous namespaces, each held by a thread and a descriptor, or by the process that lives in
+//! it: when the process ends, however it ends, nothing is left.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,8 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid};
 
+use crate::mount;
 use crate::netlink::{Netlink, State};
 
 /// Why there is no namespace.
@@ -150,15 +151,56 @@ pub fn unshare_user() -> Result<(), Refused> {
         Errno::EINVAL => Refused::Threads,
         errno => refusal(USER, errno),
     })?;
-    // Without privilege outside, groups can only be mapped once setgroups is given up.
-    write_map("setgroups", "deny")?;
-    write_map("uid_map", &format!("0 {user} 1"))?;
-    write_map("gid_map", &format!("0 {group} 1"))?;
+    map((Uid::from_raw(0), user), (Gid::from_raw(0), group))?;
     loopback_up()
+}
+
+/// By what right a process has left its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// It has CAP_SYS_ADMIN.
+    Capability,
+    /// That of everybody, in a new user namespace in which it is who it was.
+    UserNamespace,
+}
+
+/// Moves the whole process into a new network namespace, its loopback up, and a new mount
+/// namespace, whose mounts nobody else sees. Sockets and files opened before stay where they are.
+/// Who may not do so does it in a new user namespace, with all capabilities there, of which a
+/// program that it executes gets none.
+///
+/// # Errors
+/// [`Refused::Threads`] once a second thread exists, to those who need a user namespace.
+pub fn leave_host() -> Result<Right, Refused> {
+    let (user, group) = (geteuid(), getegid());
+    let apart = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
+    let right = match unshare(apart) {
+        Ok(()) => Right::Capability,
+        Err(Errno::EPERM) => {
+            unshare(apart | CloneFlags::CLONE_NEWUSER).map_err(|errno| match errno {
+                Errno::EINVAL => Refused::Threads,
+                errno => refusal(USER, errno),
+            })?;
+            map((user, user), (group, group))?;
+            Right::UserNamespace
+        }
+        Err(errno) => return Err(refusal(NETWORK, errno)),
+    };
+    mount::keep_apart().map_err(|error| other("a mount namespace", error))?;
+    loopback_up()?;
+    Ok(right)
 }
 
 const NETWORK: &str = "a network namespace";
 const USER: &str = "a user namespace";
+
+/// Maps the user and the group, as they are called inside and outside.
+fn map(user: (Uid, Uid), group: (Gid, Gid)) -> Result<(), Refused> {
+    // Without privilege outside, groups can only be mapped once setgroups is given up.
+    write_map("setgroups", "deny")?;
+    write_map("uid_map", &format!("{} {} 1", user.0, user.1))?;
+    write_map("gid_map", &format!("{} {} 1", group.0, group.1))
+}
 
 fn write_map(file: &str, text: &str) -> Result<(), Refused> {
     fs::write(format!("/proc/self/{file}"), text).map_err(|error| other(USER, error))

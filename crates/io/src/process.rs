@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+pub use nix::sys::signal::SigSet;
+
 use crate::sys;
 
 /// The command's process is killed when the thread that spawns it ends, however it ends. Spawn it
@@ -12,5 +14,18 @@ use crate::sys;
 /// capabilities as an ordinary user.
 pub fn die_with_us(command: &mut Command) -> &mut Command {
     sys::die_with_us(command);
+    command
+}
+
+/// What the command executes blocks these signals and no others, whatever the thread that spawns
+/// it blocks.
+pub fn block_only(command: &mut Command, signals: SigSet) -> &mut Command {
+    sys::block_only(command, signals);
+    command
+}
+
+/// What the command executes gains nothing by being set-user-ID or having file capabilities.
+pub fn gain_nothing(command: &mut Command) -> &mut Command {
+    sys::gain_nothing(command);
     command
 }

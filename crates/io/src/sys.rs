@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use libc::{c_int, socklen_t};
+use nix::sys::signal::SigSet;
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod trap;
@@ -170,6 +171,22 @@ pub(crate) fn die_with_us(command: &mut Command) {
     // SAFETY: between fork and exec the closure makes two system calls and allocates nothing, takes
     // no lock and touches no memory but its own copy of a number.
     unsafe { command.pre_exec(bind_fate) };
+}
+
+/// Has the child start with this mask of signals.
+pub(crate) fn block_only(command: &mut Command, signals: SigSet) {
+    let block = move || Ok(signals.thread_set_mask()?);
+    // SAFETY: between fork and exec the closure makes one system call, allocates nothing, takes no
+    // lock and touches no memory but its own copy of a set.
+    unsafe { command.pre_exec(block) };
+}
+
+/// Has the child start with no_new_privs.
+pub(crate) fn gain_nothing(command: &mut Command) {
+    let forgo = || Ok(nix::sys::prctl::set_no_new_privs()?);
+    // SAFETY: between fork and exec the closure makes one system call, allocates nothing, takes no
+    // lock and touches no memory.
+    unsafe { command.pre_exec(forgo) };
 }
 
 fn empty_header() -> libc::msghdr {

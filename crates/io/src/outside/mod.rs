@@ -4,8 +4,9 @@
 //! Sockets are bound to no address of ours, so that addresses may come and go; what was sent to an
 //! address that is not in the list is counted and dropped here. Facts of the outer header travel as
 //! control messages, but Don't Fragment, which the kernel knows per socket only: so UDP and ESP have
-//! send-only sockets beside those that also receive (see `sockets.rs`).
+//! send-only sockets beside those that receive (see `sockets.rs`).
 
+mod errors;
 mod pooled;
 mod receive;
 mod restore;
@@ -38,6 +39,17 @@ pub struct Config {
     pub port: u16,
     /// What each socket's buffers should hold, in octets; the kernel may grant less.
     pub buffer: usize,
+    /// What it carries.
+    pub carriers: Carriers,
+}
+
+/// What an outside carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carriers {
+    /// UDP, protocols 50 and 51. For raw sockets, CAP_NET_RAW is needed.
+    All,
+    /// UDP, for which no capability is needed. Packets leave by the interface that the routes say.
+    UdpOnly,
 }
 
 /// Why the outside could not be opened.
@@ -153,6 +165,7 @@ pub struct Outside {
     /// Sorted.
     addresses: Vec<IpAddr>,
     port: u16,
+    carriers: Carriers,
     ipv4: Option<Sockets>,
     ipv6: Option<Sockets>,
     tally: Tally,
@@ -178,10 +191,11 @@ impl Outside {
             let listed = config.addresses.iter().any(|a| Family::of(*a) == family);
             listed.then_some(family)
         });
-        let (port, [ipv4, ipv6]) = sockets::open(families, config.port, config.buffer)?;
+        let (port, [ipv4, ipv6]) = sockets::open(families, config)?;
         let mut outside = Outside {
             addresses: Vec::new(),
             port,
+            carriers: config.carriers,
             ipv4,
             ipv6,
             tally: Tally::default(),
@@ -194,6 +208,11 @@ impl Outside {
     /// The UDP port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it carries.
+    pub fn carriers(&self) -> Carriers {
+        self.carriers
     }
 
     /// Replaces the list of addresses that datagrams are taken for. Families that were not opened
@@ -219,16 +238,13 @@ impl Outside {
     }
 
     fn inlet(&self, inlet: Inlet) -> Option<BorrowedFd<'_>> {
-        let (ipv4, ipv6) = (self.ipv4.as_ref(), self.ipv6.as_ref());
+        let sockets = self.family(inlet.family())?;
+        let raw = sockets.raw.as_ref();
         let socket = match inlet {
-            Inlet::Udp4 => &ipv4?.usual.udp,
-            Inlet::Esp4 => &ipv4?.usual.esp,
-            Inlet::Ah4 => &ipv4?.ah,
-            Inlet::Udp6 => &ipv6?.usual.udp,
-            Inlet::Esp6 => &ipv6?.usual.esp,
-            Inlet::Ah6 => &ipv6?.ah,
-            Inlet::Icmp4 => &ipv4?.icmp,
-            Inlet::Icmp6 => &ipv6?.icmp,
+            Inlet::Udp4 | Inlet::Udp6 => &sockets.udp,
+            Inlet::Esp4 | Inlet::Esp6 => &raw?.esp,
+            Inlet::Ah4 | Inlet::Ah6 => &raw?.ah,
+            Inlet::Icmp4 | Inlet::Icmp6 => &raw?.icmp,
         };
         Some(socket.as_fd())
     }
@@ -253,6 +269,13 @@ impl Inlet {
         Inlet::Icmp4,
         Inlet::Icmp6,
     ];
+
+    fn family(self) -> Family {
+        match self {
+            Inlet::Udp4 | Inlet::Esp4 | Inlet::Ah4 | Inlet::Icmp4 => Family::V4,
+            Inlet::Udp6 | Inlet::Esp6 | Inlet::Ah6 | Inlet::Icmp6 => Family::V6,
+        }
+    }
 }
 
 impl UdpKind {

@@ -71,6 +71,10 @@ impl Outside {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Stop::Drained);
                 }
+                Err(_) if self.hears_errors(inlet) => {
+                    self.hear_errors(socket, inlet.family(), sink)?;
+                    continue;
+                }
                 Err(error) if concerns_one_packet(&error) => continue,
                 Err(error) => return Err(error),
             };

@@ -60,24 +60,23 @@ impl Outside {
         outer: &Outer,
     ) -> Result<(BorrowedFd<'a>, u16), SendError> {
         if let Egress::Whole(_) = egress {
-            return Ok((sockets.whole.as_fd(), 0));
+            let raw = sockets.raw.as_ref().ok_or(NOT_IN_UDP)?;
+            return Ok((raw.whole.as_fd(), 0));
         }
         let outlets = sockets.towards(outer.interface)?;
-        let (socket, port) = match (outer.encapsulation, outer.dont_fragment) {
-            (Encapsulation::Udp { source, .. }, _) if source != self.port => {
+        let (pair, port) = match outer.encapsulation {
+            Encapsulation::Udp { source, .. } if source != self.port => {
                 return Err(SendError::Unsupported("from a UDP port that is not ours"));
             }
-            (Encapsulation::Ah, _) => {
+            Encapsulation::Ah => {
                 return Err(SendError::Unsupported("AH that is not a whole packet"));
             }
-            (Encapsulation::Udp { destination, .. }, DontFragment::Set) => {
-                (&outlets.udp, destination)
-            }
-            (Encapsulation::Udp { destination, .. }, DontFragment::Clear) => {
-                (&outlets.udp_fragmented, destination)
-            }
-            (Encapsulation::Esp, DontFragment::Set) => (&outlets.esp, 0),
-            (Encapsulation::Esp, DontFragment::Clear) => (&outlets.esp_fragmented, 0),
+            Encapsulation::Udp { destination, .. } => (&outlets.udp, destination),
+            Encapsulation::Esp => (outlets.esp.as_ref().ok_or(NOT_IN_UDP)?, 0),
+        };
+        let socket = match outer.dont_fragment {
+            DontFragment::Set => &pair.probing,
+            DontFragment::Clear => &pair.fragmenting,
         };
         Ok((socket.as_fd(), port))
     }
@@ -114,6 +113,9 @@ impl Outside {
 }
 
 const LONGEST_PACKET: u32 = 65_535;
+
+/// Only UDP was opened.
+const NOT_IN_UDP: SendError = SendError::Unsupported("what is not in UDP: it has no raw sockets");
 
 /// The facts that the kernel is to write into the header; a whole packet has its own, and only needs
 /// to be routed.

@@ -1,9 +1,10 @@
 //! Opening the sockets.
 //!
-//! **Several sockets, one port.** Don't Fragment is a property of a socket, so each family has two
-//! UDP sockets with the same port: one that probes (DF set) and receives, one that lets the network
-//! fragment and must never receive, or datagrams would be lost in it. `SO_REUSEPORT` would spread
-//! arrivals over both, and let any other program of our user join in silently. Instead a send-only
+//! **Several sockets, one port.** Don't Fragment is a property of a socket, so each family has
+//! three UDP sockets with the same port: one that receives, one that sends and probes (DF set), one
+//! that sends and lets the network fragment. Those that send must never receive, or datagrams would
+//! be lost in them. `SO_REUSEPORT` would spread arrivals over all, and let any other program of our
+//! user join in silently. Instead a send-only
 //! socket is bound to an address that no packet is ever sent to (192.0.0.8, RFC 7600; 100::1 in the
 //! discard-only prefix, RFC 6666), which `IP_FREEBIND` allows; the source of what it sends comes
 //! from `IP_PKTINFO` with every packet. `SO_REUSEADDR` is on for these binds and off again
@@ -16,6 +17,11 @@
 //! protected destination into our own device; only a socket bound to the interface insists. So IPv6
 //! has a few sets of send-only sockets that are bound to an interface when one is first named.
 //! (They are made beforehand, for a socket belongs to the namespace of the thread that makes it.)
+//! With UDP alone there are none: packets leave by the routes, for to bind a socket anew takes a
+//! capability.
+//!
+//! **Without raw sockets** (UDP alone) nothing here takes a capability, and what routers say of
+//! packets that were too big waits in the error queue of the socket that receives (`errors.rs`).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,7 +32,7 @@ use std::sync::{Mutex, PoisonError};
 use libc::c_int;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
-use super::{OpenError, too_big};
+use super::{Carriers, Config, OpenError, too_big};
 use crate::address::Name;
 use crate::sys;
 
@@ -39,12 +45,23 @@ pub(super) enum Family {
 /// The sockets of one family.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// Leave by the interface that the route says. Those with DF set also receive.
-    pub(super) usual: Outlets,
+    /// Receives UDP.
+    pub(super) udp: OwnedFd,
+    /// Leave by the interface that the route says.
+    usual: Outlets,
     /// Leave by one interface.
     directed: Vec<Directed>,
     /// Which of `directed` is to serve the next interface that is named.
     next_directed: Mutex<usize>,
+    /// `None` with UDP alone.
+    pub(super) raw: Option<Raw>,
+}
+
+/// The raw sockets beside those that send protocol 50.
+#[derive(Debug)]
+pub(super) struct Raw {
+    /// Receives protocol 50.
+    pub(super) esp: OwnedFd,
     /// Receives protocol 51.
     pub(super) ah: OwnedFd,
     /// Hears of packets that were too big.
@@ -56,14 +73,18 @@ pub(super) struct Sockets {
 /// What sends payload.
 #[derive(Debug)]
 pub(super) struct Outlets {
-    /// UDP with DF set.
-    pub(super) udp: OwnedFd,
-    /// UDP with DF clear.
-    pub(super) udp_fragmented: OwnedFd,
-    /// Protocol 50 with DF set.
-    pub(super) esp: OwnedFd,
-    /// Protocol 50 with DF clear.
-    pub(super) esp_fragmented: OwnedFd,
+    pub(super) udp: Pair,
+    /// Protocol 50; `None` with UDP alone.
+    pub(super) esp: Option<Pair>,
+}
+
+/// Two sockets that only send.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// With DF set.
+    pub(super) probing: OwnedFd,
+    /// With DF clear.
+    pub(super) fragmenting: OwnedFd,
 }
 
 /// Outlets bound to an interface.
@@ -77,13 +98,13 @@ struct Directed {
 /// Opens the families that are wanted with one port.
 pub(super) fn open(
     families: [Option<Family>; 2],
-    port: u16,
-    buffer: usize,
+    config: &Config,
 ) -> Result<(u16, [Option<Sockets>; 2]), OpenError> {
+    let port = config.port;
     for _ in 0..PORT_ATTEMPTS {
         let mut chosen = port;
         let mut open_one = |family: Option<Family>| {
-            let sockets = family.map(|family| Sockets::open(family, &mut chosen, buffer));
+            let sockets = family.map(|family| Sockets::open(family, &mut chosen, config));
             sockets.transpose()
         };
         let opened = open_one(families[0]).and_then(|v4| Ok([v4, open_one(families[1])?]));
@@ -104,27 +125,30 @@ const DIRECTED: usize = 4;
 
 impl Sockets {
     /// `port` 0 is replaced by the one that the kernel chose.
-    fn open(family: Family, port: &mut u16, buffer: usize) -> Result<Sockets, OpenError> {
-        let directed = match family {
-            Family::V4 => 0,
-            Family::V6 => DIRECTED,
+    fn open(family: Family, port: &mut u16, config: &Config) -> Result<Sockets, OpenError> {
+        let carriers = config.carriers;
+        let directed = match (family, carriers) {
+            (Family::V6, Carriers::All) => DIRECTED,
+            (Family::V4, _) | (_, Carriers::UdpOnly) => 0,
         };
         let directed = (0..directed).map(|_| {
             Ok::<_, OpenError>(Directed {
                 interface: AtomicU32::new(0),
-                outlets: Outlets::open(family)?,
+                outlets: Outlets::open(family, carriers)?,
             })
         });
         let sockets = Sockets {
-            usual: Outlets::open(family)?,
+            udp: family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
+            usual: Outlets::open(family, carriers)?,
             directed: directed.collect::<Result<_, _>>()?,
             next_directed: Mutex::new(0),
-            ah: family.socket(libc::SOCK_RAW, libc::IPPROTO_AH)?,
-            icmp: too_big::open(family)?,
-            whole: family.socket(libc::SOCK_RAW, libc::IPPROTO_RAW)?,
+            raw: match carriers {
+                Carriers::All => Some(Raw::open(family)?),
+                Carriers::UdpOnly => None,
+            },
         };
         sockets.bind(family, port)?;
-        let configured = sockets.configure(family, buffer);
+        let configured = sockets.configure(family, config.buffer);
         configured.map_err(|error| other("setting up the sockets of the outside", error))?;
         Ok(sockets)
     }
@@ -181,20 +205,22 @@ impl Sockets {
             Some(libc::EACCES) => OpenError::PortNotAllowed(*port),
             _ => other("binding the UDP port", error),
         };
-        let receiving = &self.usual.udp;
+        let receiving = &self.udp;
         if family == Family::V6 {
             set(receiving, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1).map_err(bind_error)?;
         }
         sys::bind(receiving, family.anywhere(*port).octets()).map_err(bind_error)?;
         let chosen = bound_port(receiving).map_err(bind_error)?;
-        let mut hidden_udp = vec![&self.usual.udp_fragmented];
-        let mut hidden_raw = vec![&self.usual.esp_fragmented];
-        for Directed { outlets, .. } in &self.directed {
-            hidden_udp.extend([&outlets.udp, &outlets.udp_fragmented]);
-            hidden_raw.extend([&outlets.esp, &outlets.esp_fragmented]);
-        }
+        let hidden_udp: Vec<_> = self
+            .outlets()
+            .flat_map(|outlets| outlets.udp.both())
+            .collect();
+        let hidden_raw: Vec<_> = self
+            .outlets()
+            .filter_map(|outlets| outlets.esp.as_ref())
+            .collect();
         let hide = || {
-            for raw in hidden_raw {
+            for raw in hidden_raw.into_iter().flat_map(Pair::both) {
                 family.bind_nowhere(raw, 0)?;
             }
             let all = || hidden_udp.iter().chain([&receiving]);
@@ -212,22 +238,45 @@ impl Sockets {
     }
 
     fn configure(&self, family: Family, buffer: usize) -> io::Result<()> {
-        let directed = self.directed.iter().map(|directed| &directed.outlets);
-        for outlets in directed.chain([&self.usual]) {
+        for outlets in self.outlets() {
             outlets.configure(family)?;
             for socket in outlets.all() {
                 enlarge(socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
             }
         }
-        for receiving in [&self.usual.udp, &self.usual.esp, &self.ah] {
+        let raw = self.raw.iter().flat_map(|raw| [&raw.esp, &raw.ah]);
+        for receiving in raw.chain([&self.udp]) {
             family.ask_for_facts(receiving)?;
             enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
         }
+        match &self.raw {
+            Some(raw) => raw.configure(family, buffer),
+            None => family.ask_for_errors(&self.udp),
+        }
+    }
+
+    fn outlets(&self) -> impl Iterator<Item = &Outlets> {
+        let directed = self.directed.iter().map(|directed| &directed.outlets);
+        directed.chain([&self.usual])
+    }
+}
+
+impl Raw {
+    fn open(family: Family) -> Result<Raw, OpenError> {
+        Ok(Raw {
+            esp: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            ah: family.socket(libc::SOCK_RAW, libc::IPPROTO_AH)?,
+            icmp: too_big::open(family)?,
+            whole: family.socket(libc::SOCK_RAW, libc::IPPROTO_RAW)?,
+        })
+    }
+
+    fn configure(&self, family: Family, buffer: usize) -> io::Result<()> {
         enlarge(&self.whole, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, buffer);
         match family {
             Family::V4 => set(&self.whole, libc::IPPROTO_IP, libc::IP_HDRINCL, 1),
             Family::V6 => {
-                ask_for_extension_headers(&self.usual.esp)?;
+                ask_for_extension_headers(&self.esp)?;
                 ask_for_extension_headers(&self.ah)?;
                 set(&self.whole, libc::IPPROTO_IPV6, libc::IPV6_HDRINCL, 1)
             }
@@ -236,24 +285,29 @@ impl Sockets {
 }
 
 impl Outlets {
-    fn open(family: Family) -> Result<Outlets, OpenError> {
+    fn open(family: Family, carriers: Carriers) -> Result<Outlets, OpenError> {
+        let pair = |kind, protocol| {
+            Ok::<_, OpenError>(Pair {
+                probing: family.socket(kind, protocol)?,
+                fragmenting: family.socket(kind, protocol)?,
+            })
+        };
         Ok(Outlets {
-            udp: family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
-            udp_fragmented: family.socket(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
-            esp: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
-            esp_fragmented: family.socket(libc::SOCK_RAW, libc::IPPROTO_ESP)?,
+            udp: pair(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
+            esp: match carriers {
+                Carriers::All => Some(pair(libc::SOCK_RAW, libc::IPPROTO_ESP)?),
+                Carriers::UdpOnly => None,
+            },
         })
     }
 
     fn configure(&self, family: Family) -> io::Result<()> {
-        for probing in [&self.udp, &self.esp] {
-            family.set_fragmentation(probing, PROBE)?;
-        }
-        for fragmenting in [&self.udp_fragmented, &self.esp_fragmented] {
-            family.set_fragmentation(fragmenting, DONT)?;
+        for pair in [Some(&self.udp), self.esp.as_ref()].into_iter().flatten() {
+            family.set_fragmentation(&pair.probing, PROBE)?;
+            family.set_fragmentation(&pair.fragmenting, DONT)?;
         }
         if family == Family::V4 {
-            for udp in [&self.udp, &self.udp_fragmented] {
+            for udp in self.udp.both() {
                 // RFC 3948 section 2.1: the UDP checksum should be zero.
                 set(udp, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)?;
             }
@@ -261,14 +315,15 @@ impl Outlets {
         Ok(())
     }
 
-    fn all(&self) -> [&OwnedFd; 4] {
-        let Outlets {
-            udp,
-            udp_fragmented,
-            esp,
-            esp_fragmented,
-        } = self;
-        [udp, udp_fragmented, esp, esp_fragmented]
+    fn all(&self) -> impl Iterator<Item = &OwnedFd> {
+        let esp = self.esp.iter().flat_map(Pair::both);
+        self.udp.both().into_iter().chain(esp)
+    }
+}
+
+impl Pair {
+    fn both(&self) -> [&OwnedFd; 2] {
+        [&self.probing, &self.fragmenting]
     }
 }
 
@@ -345,6 +400,17 @@ impl Family {
                 )
             }
         }
+    }
+
+    /// What ICMP says of datagrams from this socket's port, in its error queue.
+    fn ask_for_errors(self, socket: &OwnedFd) -> io::Result<()> {
+        // Only a socket that minds the path's MTU is told of it.
+        self.set_fragmentation(socket, PROBE)?;
+        let errors = match self {
+            Family::V4 => libc::IP_RECVERR,
+            Family::V6 => libc::IPV6_RECVERR,
+        };
+        set(socket, self.level(), errors, 1)
     }
 
     /// Destination, interface, TOS and TTL with every datagram.

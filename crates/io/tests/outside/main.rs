@@ -7,6 +7,7 @@ mod common;
 mod arrival;
 mod capture;
 mod size;
+mod udp_only;
 mod way_out;
 mod whole;
 
@@ -18,7 +19,7 @@ use sealway_io::SendError;
 use sealway_io::capture::{Capture, Direction};
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::Netlink;
-use sealway_io::outside::{Config, Inlet, Outside, Received, Stop};
+use sealway_io::outside::{Carriers, Config, Inlet, Outside, Received, Stop};
 use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Packet, Pool, Train};
 
 /// An outside in a namespace of its own.
@@ -37,6 +38,7 @@ fn config(addresses: &[&str], port: u16) -> Config {
         addresses: addresses.iter().map(|text| ip(text)).collect(),
         port,
         buffer: 1 << 20,
+        carriers: Carriers::All,
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<Devices> {
         addresses: config.outside.addresses.clone(),
         port: config.outside.port,
         buffer: BUFFER,
+        carriers: outside::Carriers::All,
     })?;
     let clear = config.outside.clear.as_ref();
     Ok(Devices {

@@ -48,6 +48,7 @@ fn devices() -> Devices {
         addresses,
         port: 4500,
         buffer: 1 << 20,
+        carriers: outside::Carriers::All,
     };
     Devices {
         inside,
