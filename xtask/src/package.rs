@@ -55,7 +55,14 @@ fn lay_out(root: &Path, binary: &Path) -> Result<()> {
     ] {
         put(root, to, fs::read(here.join(from))?)?;
     }
-    for page in ["setkey", "xfrm", "configuration", "control", "metrics"] {
+    for page in [
+        "setkey",
+        "xfrm",
+        "configuration",
+        "control",
+        "metrics",
+        "run",
+    ] {
         let page = format!("docs/{page}.md");
         let text = fs::read(here.join(&page)).with_context(|| format!("{page} is not there"))?;
         put(root, &format!("usr/share/doc/sealway/{page}"), text)?;

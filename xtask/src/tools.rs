@@ -12,7 +12,7 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 12] = [
+const TOOLS: [Tool; 13] = [
     Tool {
         command: "cc",
         package: "gcc",
@@ -32,6 +32,11 @@ const TOOLS: [Tool; 12] = [
         command: "socat",
         package: "socat",
         purpose: "traffic of the interop rows",
+    },
+    Tool {
+        command: "curl",
+        package: "curl",
+        purpose: "what `sealway run` runs",
     },
     Tool {
         command: "linux.uml",

@@ -29,6 +29,11 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the daemon in the foreground
     Up(daemon::Arguments),
+    /// Run one command behind a policy, in a network of its own
+    ///
+    /// The exit code is the command's, or 128 and the number of the signal that ended it; 127 if
+    /// there is no such command, 126 if it cannot be executed, 125 if Sealway could not run it.
+    Run(daemon::run::Arguments),
     /// End the daemon, or clear away what a crash left of it
     Down(daemon::down::Arguments),
     /// Check a configuration or a script without a daemon
@@ -72,9 +77,14 @@ pub fn main() -> ExitCode {
     } else {
         Cli::parse().command
     };
+    let failure = match command {
+        Command::Run(_) => ExitCode::from(daemon::run::FAILED),
+        _ => ExitCode::FAILURE,
+    };
     let outcome = match command {
         Command::Demo(arguments) => demo::run(arguments),
-        Command::Up(arguments) => daemon::run(arguments),
+        Command::Up(arguments) => daemon::up(arguments),
+        Command::Run(arguments) => daemon::run::run(arguments),
         Command::Down(arguments) => daemon::down::run(&arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Reload(arguments) => ask::reload(arguments),
@@ -95,7 +105,7 @@ pub fn main() -> ExitCode {
                 Some(Diagnosed(shown)) => eprint!("{shown}"),
                 None => eprintln!("sealway: {}", sentence(&error)),
             }
-            ExitCode::FAILURE
+            failure
         }
     }
 }

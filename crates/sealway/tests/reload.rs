@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use sealway::setkey::{Source, replace};
+use sealway::setkey::{Carrier, Source, replace};
 use sealway_core::path::LocalAddresses;
 use sealway_core::{
     ClearPath, Command, Control, Datapath, DatapathConfig, DefaultAction, Tables, Time, Verdict,
@@ -57,7 +57,7 @@ fn load(control: &mut Control, texts: &[&str]) {
         text: Zeroizing::new((*text).into()),
     };
     let sources: Vec<Source> = texts.iter().map(source).collect();
-    let (_, warnings) = replace(control, &sources, Vec::new()).unwrap();
+    let (_, warnings) = replace(&Carrier::any(), control, &sources, Vec::new()).unwrap();
     assert_eq!(warnings.count(), 0);
 }
 

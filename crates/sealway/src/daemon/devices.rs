@@ -4,7 +4,7 @@ use anyhow::Context;
 use nix::errno::Errno;
 use sealway_io::clear::Clear;
 use sealway_io::netlink::{Address, Error, Netlink, Route, State};
-use sealway_io::outside::{self, Outside};
+use sealway_io::outside::{self, Carriers, Outside};
 use sealway_io::sysctl;
 use sealway_io::tun::Tun;
 use sealway_packet::Pool;
@@ -26,16 +26,20 @@ const BUFFER: usize = 4 << 20;
 /// holds one of each while it waits.
 const BUFFERS: usize = 8;
 
-/// Opens all devices in the calling thread's namespace; they do nothing yet. They vanish when
-/// dropped.
-pub(super) fn open(config: &Config) -> anyhow::Result<Devices> {
-    // The outside first: a port in use should not make a device flicker.
-    let outside = Outside::open(&outside::Config {
+/// Opens the outside in the calling thread's namespace. It comes first: a port in use should not
+/// make a device flicker.
+pub(super) fn open_outside(config: &Config, carriers: Carriers) -> anyhow::Result<Outside> {
+    Ok(Outside::open(&outside::Config {
         addresses: config.outside.addresses.clone(),
         port: config.outside.port,
         buffer: BUFFER,
-        carriers: outside::Carriers::All,
-    })?;
+        carriers,
+    })?)
+}
+
+/// Opens the other devices in the calling thread's namespace; they do nothing yet. All vanish when
+/// dropped.
+pub(super) fn open(config: &Config, outside: Outside) -> anyhow::Result<Devices> {
     let clear = config.outside.clear.as_ref();
     Ok(Devices {
         inside: Tun::open(&config.inside.device)?,

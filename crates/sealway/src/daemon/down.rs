@@ -27,7 +27,7 @@ pub struct Arguments {
 /// What could not be done, and what is wrong in the file.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = Config::load_alone(&arguments.file, Colour::Never)?;
-    match client::end(&config.control) {
+    match client::end(config.control_socket()) {
         Ok(()) => return Ok(ExitCode::SUCCESS),
         Err(Error::NoDaemon(_)) => {}
         Err(error) => return Err(error.into()),
@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut netlink = Netlink::open()?;
     let left = perimeter::clear_away(&config, &mut netlink)
         .context("what a daemon left behind cannot be removed")?;
-    remove_socket(&config.control)?;
+    remove_socket(config.control_socket())?;
     if left == Before::Nothing {
         eprintln!("sealway: no daemon of this file is running, and none has left anything");
     }

@@ -17,15 +17,19 @@ const WITHOUT: &str =
     "the daemon cannot be put on its leash; `leash = false` in [daemon] does without";
 
 /// Gives up all files but those that a reload reads, and those that the daemon keeps. For the thread
-/// that starts all others, before it does. `file` is the configuration's.
+/// that starts all others, before it does. `file` is the configuration's, `socket` the control socket.
 ///
 /// # Errors
 /// If the kernel knows how and refuses.
-pub(super) fn hold_files(config: &Config, file: &Path) -> anyhow::Result<Option<Hold>> {
+pub(super) fn hold_files(
+    config: &Config,
+    file: &Path,
+    socket: Option<&Path>,
+) -> anyhow::Result<Option<Hold>> {
     if config.leash == Leash::Off {
         return Ok(None);
     }
-    let hold = leash::hold_files(&reach(config, file)).context(WITHOUT)?;
+    let hold = leash::hold_files(&reach(config, file, socket)).context(WITHOUT)?;
     if hold != Hold::Whole {
         tracing::warn!("the leash: files are {hold}");
     }
@@ -36,7 +40,7 @@ pub(super) fn hold_files(config: &Config, file: &Path) -> anyhow::Result<Option<
 ///
 /// # Errors
 /// If the kernel knows how and refuses.
-pub(super) fn hold_calls(config: &Config) -> anyhow::Result<Option<Hold>> {
+pub(super) fn hold_calls(config: &Config, duty: Duty) -> anyhow::Result<Option<Hold>> {
     if config.leash == Leash::Off {
         return Ok(None);
     }
@@ -45,7 +49,7 @@ pub(super) fn hold_calls(config: &Config) -> anyhow::Result<Option<Hold>> {
         true => Unlisted::Ends,
         false => Unlisted::Fails,
     };
-    let hold = leash::hold_calls(Duty::Alone, unlisted).context(WITHOUT)?;
+    let hold = leash::hold_calls(duty, unlisted).context(WITHOUT)?;
     if hold != Hold::Whole {
         tracing::warn!("the leash: system calls are {hold}");
     }
@@ -70,8 +74,11 @@ pub(super) fn explained(mut diagnosis: String) -> String {
     diagnosis
 }
 
-fn reach(config: &Config, file: &Path) -> Reach {
-    let mut reach = Reach::nothing().clear(directory(&config.control));
+fn reach(config: &Config, file: &Path, socket: Option<&Path>) -> Reach {
+    let mut reach = Reach::nothing();
+    if let Some(socket) = socket {
+        reach = reach.clear(directory(socket));
+    }
     let scripts = config.scripts.iter().map(|script| script.path.as_path());
     for path in [file].into_iter().chain(scripts) {
         // Directories, not files: an editor replaces a file by another of its name.

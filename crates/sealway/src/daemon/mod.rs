@@ -1,4 +1,4 @@
-//! `sealway up`: the daemon, in the foreground.
+//! `sealway up`: the daemon, in the foreground; [`run`](self::run) is the same around one command.
 //!
 //! Two threads. The *worker* owns the devices and one datapath and moves packets; the *control*
 //! thread (the main one) alone changes policies and SAs, speaks with clients, follows the network
@@ -17,12 +17,13 @@ mod network;
 mod perimeter;
 mod privileges;
 pub mod protocol;
+pub mod run;
 mod state;
 mod worker;
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -31,18 +32,21 @@ use std::time::Instant;
 
 use anyhow::Context;
 use sealway_core::path::LocalAddresses;
-use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig};
+use sealway_core::{ClearPath, Command, Control, Datapath, DatapathConfig, Tables};
+use sealway_io::leash::Duty;
+use sealway_io::outside::{Carriers, Outside};
 use sealway_io::readiness::Wake;
 use sealway_packet::Pool;
 use sealway_setkey::{Colour, Keys};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::setkey::{Carrier, Language, Source};
 use crate::{setkey, show};
 use config::{Config, Diagnosed};
 use control::{Daemon, Files, Signals, Socket, WorkerHandle};
 use manager::Manager;
 use metrics::Listener;
-use network::{Network, Picture};
+use network::{Network, Picture, Vantage};
 pub(crate) use perimeter::guardian::run as guardian;
 use perimeter::{Before, Perimeter};
 use state::{Bell, Reserver, State};
@@ -66,32 +70,33 @@ const ENGINE_BUFFERS: usize = 64;
 ///
 /// # Errors
 /// What went wrong, as a sentence or as text that underlines the mistake.
-pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub fn up(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let colour = start_log();
     privileges::keep_memory();
     let (config, sources) = Config::load(&arguments.file, colour)?;
-    // The engine has no packets yet: a script that it refuses has touched nothing.
-    let mut control = Control::new(config.default, 1500);
+    examine(&config, &sources, Carriers::All, colour)?;
     let state = config.state.as_deref().map(State::open).transpose()?;
-    if let Some(state) = &state {
-        control.use_keeper(Box::new(state.clone()));
-    }
-    match setkey::apply(&mut control, &sources, Keys::Masked) {
-        Ok(applied) => eprint!("{}", applied.warnings.render(&sources, colour)),
-        Err(mistakes) => return Err(Diagnosed(mistakes.render(&sources, colour)).into()),
-    }
-    drop(sources);
     let signals = signals().context("signals cannot be handled")?;
     let manager = Manager::find();
-    let socket = Socket::claim(&config.control)?;
+    let socket = Socket::claim(config.control_socket())?;
     let metrics = config.metrics.as_ref().map(Listener::bind).transpose()?;
-    let files = Files::new(arguments.file, config.clone(), &control.tables());
-    let daemon = start(&config, control, state, (socket, metrics), signals, files)?;
+    let outside = devices::open_outside(&config, Carriers::All)?;
+    let engine = Engine::new(&config, &sources, &outside, state, colour)?;
+    drop(sources);
+    let means = Means {
+        socket: Some(socket),
+        metrics,
+        network: Network::open(Vantage::Host)?,
+        perimeter: None,
+        signals,
+        files: Files::new(arguments.file, config.clone(), &engine.control.tables()),
+    };
+    let daemon = start(&config, engine, outside, means)?;
     // Whoever started it may not want to hear that it is ready.
     let _ = writeln!(
         std::io::stderr(),
         "sealway: ready: {}",
-        summary(&config, &daemon)
+        summary(&config, &daemon.control.tables(), &daemon.devices)
     );
     manager.tell("READY=1");
     let outcome = daemon.run();
@@ -99,69 +104,138 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Finds the mistakes of scripts that can be found before anything is opened.
+fn examine(
+    config: &Config,
+    sources: &[Source],
+    carriers: Carriers,
+    colour: Colour,
+) -> Result<(), Diagnosed> {
+    let carrier = Carrier {
+        addresses: config.outside.addresses.clone(),
+        carriers,
+        chosen_port: None,
+    };
+    let nothing = Control::new(config.default, 1500).tables();
+    match setkey::examine_in(Language::Setkey, &carrier, &nothing, sources) {
+        Ok(_) => Ok(()),
+        Err(mistakes) => Err(Diagnosed(mistakes.render(sources, colour))),
+    }
+}
+
+/// The engine, which has no packets yet, and what keeps its numbers.
+struct Engine {
+    control: Control,
+    state: Option<State>,
+    carrier: Carrier,
+}
+
+impl Engine {
+    /// With what the scripts say.
+    fn new(
+        config: &Config,
+        sources: &[Source],
+        outside: &Outside,
+        state: Option<State>,
+        colour: Colour,
+    ) -> anyhow::Result<Engine> {
+        let carrier = Carrier {
+            addresses: config.outside.addresses.clone(),
+            carriers: outside.carriers(),
+            chosen_port: (config.outside.port == 0).then(|| outside.port()),
+        };
+        let mut control = Control::new(config.default, 1500);
+        if let Some(state) = &state {
+            control.use_keeper(Box::new(state.clone()));
+        }
+        let language = Language::Setkey;
+        match setkey::apply_in(language, &carrier, &mut control, sources, Keys::Masked) {
+            Ok(applied) => eprint!("{}", applied.warnings.render(sources, colour)),
+            Err(mistakes) => return Err(Diagnosed(mistakes.render(sources, colour)).into()),
+        }
+        Ok(Engine {
+            control,
+            state,
+            carrier,
+        })
+    }
+
+    /// Tells it of the host.
+    fn meet(&mut self, config: &Config, picture: &Picture) -> anyhow::Result<()> {
+        self.control.apply(vec![
+            Command::SetLinkMtu(picture.mtu),
+            Command::SetMtuMemory(config.outside.mtu_expires),
+            Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
+        ])?;
+        Ok(())
+    }
+}
+
+/// What a daemon serves with, beside its engine and devices.
+struct Means {
+    socket: Option<Socket>,
+    metrics: Option<Listener>,
+    network: Network,
+    perimeter: Option<Perimeter>,
+    signals: Signals,
+    files: Files,
+}
+
 /// Opens the devices, guards the host and starts the worker. Where that fails, the guard is as it
 /// was before.
 fn start(
     config: &Config,
-    control: Control,
-    state: Option<State>,
-    (socket, metrics): (Socket, Option<Listener>),
-    signals: Signals,
-    files: Files,
+    engine: Engine,
+    outside: Outside,
+    mut means: Means,
 ) -> anyhow::Result<Daemon> {
-    let mut network = Network::open()?;
     // Whoever has the device has the guard of that name, too.
-    let devices = devices::open(config)?;
+    let devices = devices::open(config, outside)?;
     let mut perimeter = Perimeter::new(config);
-    let before = perimeter.raise(devices.outside.port(), network.netlink())?;
-    let serving = begin(
-        (config, files.path()),
-        (control, state, metrics),
-        devices,
-        &mut network,
-        &mut perimeter,
-    );
+    let before = perimeter.raise(devices.outside.port(), means.network.netlink())?;
+    let serving = begin(config, engine, devices, &mut means, &mut perimeter);
     if serving.is_err()
         && before == Before::Nothing
-        && let Err(error) = perimeter.lower(network.netlink())
+        && let Err(error) = perimeter.lower(means.network.netlink())
     {
         tracing::warn!("the guard stays: {error:#}");
     }
-    let Serving {
-        control,
-        picture,
-        started,
-        report,
-        leash,
-        metrics,
-        worker,
-        reserver,
-    } = serving?;
-    Ok(Daemon {
-        control,
-        socket,
-        network,
-        picture,
-        started,
-        perimeter,
-        outside: config.outside.addresses.clone(),
-        devices: report,
-        leash,
-        metrics,
-        worker,
-        reserver,
-        signals,
-        asked_to_end: false,
-        files,
-        reloads: 0,
-        clients: 0,
-        news: Vec::new(),
-    })
+    means.perimeter = Some(perimeter);
+    Ok(serving?.into_daemon(config, means))
 }
 
-/// What serves once the host is guarded.
+/// Begins to serve, once the host is guarded.
+fn begin(
+    config: &Config,
+    mut engine: Engine,
+    devices: Devices,
+    means: &mut Means,
+    perimeter: &mut Perimeter,
+) -> anyhow::Result<Serving> {
+    let outside = &config.outside.addresses;
+    let network = &mut means.network;
+    let link_mtu = network.picture(outside)?.mtu;
+    devices::dress(&devices, config, network.netlink(), link_mtu)?;
+    perimeter.follow(network.netlink())?;
+    let report = devices::report(config, &devices, network.netlink())?;
+    let picture = network.picture(outside)?;
+    picture.complain();
+    engine.meet(config, &picture)?;
+    privileges::drop_capabilities()?;
+    Serving::start(
+        config,
+        engine,
+        devices,
+        (picture, report),
+        means,
+        Duty::Alone,
+    )
+}
+
+/// What serves.
 struct Serving {
     control: Control,
+    carrier: Carrier,
     picture: Picture,
     started: Instant,
     report: Vec<show::report::Device>,
@@ -172,48 +246,70 @@ struct Serving {
     reserver: Option<Reserver>,
 }
 
-/// Everything that runs beside control starts here, and then the leash is put on.
-fn begin(
-    (config, file): (&Config, &Path),
-    (mut control, state, metrics): (Control, Option<State>, Option<Listener>),
-    devices: Devices,
-    network: &mut Network,
-    perimeter: &mut Perimeter,
-) -> anyhow::Result<Serving> {
-    let outside = &config.outside.addresses;
-    let link_mtu = network.picture(outside)?.mtu;
-    devices::dress(&devices, config, network.netlink(), link_mtu)?;
-    perimeter.follow(network.netlink())?;
-    let report = devices::report(config, &devices, network.netlink())?;
-    let picture = network.picture(outside)?;
-    picture.complain();
-    control.apply(vec![
-        Command::SetLinkMtu(picture.mtu),
-        Command::SetMtuMemory(config.outside.mtu_expires),
-        Command::SetLocalAddresses(LocalAddresses::new(picture.local.clone())),
-    ])?;
-    privileges::drop_capabilities()?;
-    let held_files = leash::hold_files(config, file)?;
-    let started = Instant::now();
-    let (bell, hearer) = Bell::new();
-    let worker = start_worker(config, &control, devices, bell.clone(), started)?;
-    let pass_batch = worker.batch_passer();
-    let reserver = state
-        .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
-        .transpose()?;
-    worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
-    let metrics = metrics.map(Listener::serve).transpose()?;
-    let held_calls = leash::hold_calls(config)?;
-    Ok(Serving {
-        control,
-        picture,
-        started,
-        report,
-        leash: leash::report(held_files, held_calls),
-        metrics,
-        worker,
-        reserver,
-    })
+impl Serving {
+    /// Packets move from here on: everything that runs beside control starts here, and then the
+    /// leash is put on.
+    fn start(
+        config: &Config,
+        engine: Engine,
+        devices: Devices,
+        (picture, report): (Picture, Vec<show::report::Device>),
+        means: &mut Means,
+        duty: Duty,
+    ) -> anyhow::Result<Serving> {
+        let Engine {
+            control,
+            state,
+            carrier,
+        } = engine;
+        let socket = means.socket.as_ref().map(Socket::path);
+        let held_files = leash::hold_files(config, means.files.path(), socket)?;
+        let started = Instant::now();
+        let (bell, hearer) = Bell::new();
+        let worker = start_worker(config, &control, devices, bell.clone(), started)?;
+        let pass_batch = worker.batch_passer();
+        let reserver = state
+            .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
+            .transpose()?;
+        worker.ask(worker::Request::Interfaces(picture.interfaces.clone()));
+        let metrics = means.metrics.take().map(Listener::serve).transpose()?;
+        let held_calls = leash::hold_calls(config, duty)?;
+        Ok(Serving {
+            control,
+            carrier,
+            picture,
+            started,
+            report,
+            leash: leash::report(held_files, held_calls),
+            metrics,
+            worker,
+            reserver,
+        })
+    }
+
+    fn into_daemon(self, config: &Config, means: Means) -> Daemon {
+        Daemon {
+            control: self.control,
+            socket: means.socket,
+            network: means.network,
+            picture: self.picture,
+            started: self.started,
+            perimeter: means.perimeter,
+            carrier: self.carrier,
+            outside: config.outside.addresses.clone(),
+            devices: self.report,
+            leash: self.leash,
+            metrics: self.metrics,
+            worker: self.worker,
+            reserver: self.reserver,
+            signals: means.signals,
+            asked_to_end: false,
+            files: means.files,
+            reloads: 0,
+            clients: 0,
+            news: Vec::new(),
+        }
+    }
 }
 
 fn start_worker(
@@ -318,16 +414,14 @@ fn start_log() -> Colour {
 }
 
 /// `seal0, outside 192.0.2.1 port 4500, 4 policies, 2 SAs`
-fn summary(config: &Config, daemon: &Daemon) -> String {
-    let tables = daemon.control.tables();
+fn summary(config: &Config, tables: &Tables, devices: &[show::report::Device]) -> String {
     let addresses: Vec<String> = config
         .outside
         .addresses
         .iter()
         .map(ToString::to_string)
         .collect();
-    let port = daemon
-        .devices
+    let port = devices
         .iter()
         .find_map(|device| device.port)
         .unwrap_or_default();

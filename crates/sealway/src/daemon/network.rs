@@ -10,14 +10,27 @@ use sealway_io::netlink::{Address, Error, Link, Monitor, Netlink};
 pub(super) struct Network {
     monitor: Monitor,
     netlink: Netlink,
+    vantage: Vantage,
+}
+
+/// From where the network is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Vantage {
+    /// The inside is on this host: all addresses of the host are ours, and what an address of the
+    /// outside sends leaves by the interface that has it.
+    Host,
+    /// The inside is elsewhere, with these addresses, and nothing of the host leads there: what the
+    /// outside sends leaves as the host's routes say.
+    Apart(Vec<IpAddr>),
 }
 
 /// The network as far as it concerns us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
-    /// Every address of this namespace, and those of the configuration.
+    /// Every address that is ours, on either side.
     pub(super) local: Vec<IpAddr>,
-    /// For each address of the outside its interface, sorted.
+    /// For each address of the outside the interface that it is to send by, where that is not for
+    /// the routes to say; sorted.
     pub(super) interfaces: Vec<(IpAddr, u32)>,
     /// Addresses of the outside that no interface has.
     pub(super) missing: Vec<IpAddr>,
@@ -30,10 +43,11 @@ const ETHERNET: u16 = 1500;
 
 impl Network {
     /// Subscribes, in the calling thread's namespace.
-    pub(super) fn open() -> Result<Network, Error> {
+    pub(super) fn open(vantage: Vantage) -> Result<Network, Error> {
         Ok(Network {
             monitor: Monitor::open()?,
             netlink: Netlink::open()?,
+            vantage,
         })
     }
 
@@ -41,7 +55,19 @@ impl Network {
     pub(super) fn picture(&mut self, outside: &[IpAddr]) -> Result<Picture, Error> {
         let addresses = self.netlink.addresses()?;
         let links = self.netlink.links()?;
-        Ok(Picture::of(&addresses, &links, outside))
+        let mut picture = Picture::of(&addresses, &links, outside);
+        if let Vantage::Apart(inside) = &self.vantage {
+            picture.local = [inside.as_slice(), outside].concat();
+            // Such an address is of use with its interface only.
+            let is_link_local = |address: &IpAddr| match address {
+                IpAddr::V4(_) => false,
+                IpAddr::V6(address) => address.is_unicast_link_local(),
+            };
+            picture
+                .interfaces
+                .retain(|(address, _)| is_link_local(address));
+        }
+        Ok(picture)
     }
 
     /// Whether something changed that can concern us, since this was last asked.

@@ -20,6 +20,15 @@ pub(super) fn drop_capabilities() -> anyhow::Result<()> {
     caps::clear(None, CapSet::Inheritable).context("capabilities cannot be dropped")
 }
 
+/// The same where nothing is needed any more: no device, address or route will change.
+///
+/// # Errors
+/// If the kernel refuses.
+pub(super) fn drop_all_capabilities() -> anyhow::Result<()> {
+    keep(&[])?;
+    caps::clear(None, CapSet::Inheritable).context("capabilities cannot be dropped")
+}
+
 /// Keeps one capability, which programs that this process runs have too: of root's as of an ordinary
 /// user's.
 ///
@@ -51,9 +60,20 @@ fn keep(needed: &[Capability]) -> anyhow::Result<()> {
 /// user's other processes. Where there is a limit to locked memory that cannot be lifted, as it is
 /// without `CAP_SYS_RESOURCE`, nothing is locked: an allocation beyond it would be refused.
 pub(super) fn keep_memory() {
+    forbid_dumps();
+    lock_memory();
+}
+
+/// The second half of [`keep_memory`]. Not before a user namespace is made: its maps can then no
+/// longer be written.
+pub(super) fn forbid_dumps() {
     if let Err(error) = prctl::set_dumpable(false) {
         tracing::warn!("a core dump could hold keys: {error}");
     }
+}
+
+/// The first half of [`keep_memory`]. What is run afterwards has no limit to locked memory, either.
+pub(super) fn lock_memory() {
     let all = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE;
     let unlimited = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     if let Err(error) = unlimited.and_then(|()| mlockall(all)) {

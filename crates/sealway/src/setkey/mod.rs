@@ -1,6 +1,7 @@
 //! `sealway setkey`: setkey(8) against the running daemon; and what its language means to the
 //! engine.
 
+mod carrier;
 mod dump;
 mod script;
 mod study;
@@ -19,6 +20,7 @@ use crate::daemon::client::{self, Error};
 use crate::daemon::config::{CONTROL, Diagnosed};
 use crate::daemon::protocol::{Effect, KeyDisplay, Request, Script};
 use crate::show;
+pub use carrier::Carrier;
 pub(crate) use dump::Written;
 pub use script::{Applied, Mistakes, Source, apply, examine, replace};
 pub(crate) use script::{Language, apply_in, examine_in};

@@ -7,6 +7,7 @@ use sealway_core::{Command, Control, DefaultAction, Replaced, Tables, Time};
 use sealway_setkey::{Colour, Diagnostic, Keys, parse};
 use zeroize::Zeroizing;
 
+use super::carrier::Carrier;
 use super::dump;
 use super::translate::{Question, Translation, Translator};
 use crate::daemon::protocol;
@@ -55,21 +56,22 @@ pub struct Applied {
 /// # Errors
 /// Every mistake that was found. Nothing was applied.
 pub fn apply(control: &mut Control, sources: &[Source], keys: Keys) -> Result<Applied, Mistakes> {
-    apply_in(Language::Setkey, control, sources, keys)
+    apply_in(Language::Setkey, &Carrier::any(), control, sources, keys)
 }
 
-/// The same in any language.
+/// The same in any language, for SAs that travel by certain sockets.
 ///
 /// # Errors
 /// Every mistake that was found. Nothing was applied.
 pub(crate) fn apply_in(
     language: Language,
+    carrier: &Carrier,
     control: &mut Control,
     sources: &[Source],
     keys: Keys,
 ) -> Result<Applied, Mistakes> {
     let tables = control.tables();
-    let translation = translate(&tables, sources, language)?;
+    let translation = translate(&tables, sources, language, carrier)?;
     let mut output = answers(&translation.asked_before, &tables, keys, control.now());
     let origins = translation.origins;
     if !translation.commands.is_empty() {
@@ -93,12 +95,13 @@ pub(crate) fn apply_in(
 /// # Errors
 /// Every mistake that was found. Nothing was applied.
 pub fn replace(
+    carrier: &Carrier,
     control: &mut Control,
     sources: &[Source],
     beside: Vec<Command>,
 ) -> Result<(Replaced, Mistakes), Mistakes> {
     let nothing = Control::new(DefaultAction::default(), 1500).tables();
-    let mut translation = translate(&nothing, sources, Language::Setkey)?;
+    let mut translation = translate(&nothing, sources, Language::Setkey, carrier)?;
     let is_there = |command: &Command| match command {
         Command::AddSa(config) => translation.sas.contains(&config.id),
         Command::AddPolicy(config) => {
@@ -127,19 +130,22 @@ pub fn replace(
 /// # Errors
 /// Every mistake that can be found without trying.
 pub fn examine(tables: &Tables, sources: &[Source]) -> Result<Mistakes, Mistakes> {
-    examine_in(Language::Setkey, tables, sources)
+    examine_in(Language::Setkey, &Carrier::any(), tables, sources)
 }
 
-/// The same in any language.
+/// The same in any language, for SAs that travel by certain sockets.
 ///
 /// # Errors
 /// Every mistake that can be found without trying.
 pub(crate) fn examine_in(
     language: Language,
+    carrier: &Carrier,
     tables: &Tables,
     sources: &[Source],
 ) -> Result<Mistakes, Mistakes> {
-    Ok(translate(tables, sources, language)?.warnings.into())
+    Ok(translate(tables, sources, language, carrier)?
+        .warnings
+        .into())
 }
 
 /// What texts are written in.
@@ -168,7 +174,7 @@ impl Language {
         self,
         source: usize,
         text: &str,
-        translator: &mut Translator,
+        translator: &mut Translator<'_>,
     ) -> Result<(), Vec<Diagnostic>> {
         match self {
             Language::Setkey => translator.take(source, &parse(text)?),
@@ -182,8 +188,9 @@ pub(super) fn translate(
     tables: &Tables,
     sources: &[Source],
     language: Language,
+    carrier: &Carrier,
 ) -> Result<Translation, Mistakes> {
-    let mut translator = Translator::new(tables);
+    let mut translator = Translator::new(tables, carrier);
     let mut mistakes = Vec::new();
     for (source, text) in sources.iter().enumerate() {
         if let Err(found) = language.read(source, &text.text, &mut translator) {

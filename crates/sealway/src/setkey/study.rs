@@ -9,6 +9,7 @@ use sealway_core::spd::{Direction, Policy};
 use sealway_core::{Command, Control, DefaultAction, Tables};
 use sealway_setkey::Span;
 
+use super::carrier::Carrier;
 use super::script::{Language, Mistakes, Source, translate};
 
 /// Policies and SAs as scripts would make them, each with its place.
@@ -31,7 +32,8 @@ pub type Place = (usize, Span);
 /// Every mistake that was found.
 pub fn study(sources: &[Source]) -> Result<Study, Mistakes> {
     let mut control = Control::new(DefaultAction::default(), 1500);
-    let translation = translate(&control.tables(), sources, Language::Setkey)?;
+    let carrier = Carrier::any();
+    let translation = translate(&control.tables(), sources, Language::Setkey, &carrier)?;
     let (mut sas, mut policies) = (HashMap::new(), HashMap::new());
     for (command, place) in translation
         .commands

@@ -129,6 +129,19 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Counters that are not zero, as text that ends with its line.
+pub(crate) fn stats(stats: &report::Stats, format: Format) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Text => {
+            tables::stats(stats, tables::Extent::Nonzero)
+                .trim_end()
+                .to_owned()
+                + "\n"
+        }
+        Format::Json => serde_json::to_string(stats)? + "\n",
+    })
+}
+
 /// Prints a report to standard output.
 pub(crate) fn print<T: Serialize>(
     report: &T,

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use sealway_core::{Control, DefaultAction};
 use sealway_setkey::{Colour, Keys};
 
-use crate::setkey::{Language, Source, apply_in};
+use crate::setkey::{Carrier, Language, Source, apply_in};
 
 /// What a text prints, or what is said of it.
 fn run(control: &mut Control, text: &str, keys: Keys) -> Result<String, String> {
@@ -11,7 +11,7 @@ fn run(control: &mut Control, text: &str, keys: Keys) -> Result<String, String> 
         name: "site.xfrm".into(),
         text: Zeroizing::new(text.into()),
     }];
-    let applied = apply_in(Language::Xfrm, control, &sources, keys);
+    let applied = apply_in(Language::Xfrm, &Carrier::any(), control, &sources, keys);
     let sources = Language::Xfrm.shown(sources);
     match applied {
         Ok(applied) => Ok(applied.output),

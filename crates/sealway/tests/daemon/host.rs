@@ -126,7 +126,13 @@ impl Host {
     /// Starts the daemon.
     pub(crate) fn spawn(&self, file: &Path) -> Daemon {
         let mut command = sealway();
-        command.arg("up").arg(file).stderr(Stdio::piped());
+        command.arg("up").arg(file);
+        self.start(command)
+    }
+
+    /// Starts a command that is, or becomes, Sealway.
+    pub(crate) fn start(&self, mut command: Command) -> Daemon {
+        command.stderr(Stdio::piped());
         let mut child = self
             .namespace
             .run(move || process::die_with_us(&mut command).spawn().unwrap());

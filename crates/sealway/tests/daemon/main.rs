@@ -14,4 +14,5 @@ mod path;
 mod reload;
 mod restart;
 mod robustness;
+mod run;
 mod traffic;

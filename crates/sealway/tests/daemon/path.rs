@@ -81,7 +81,7 @@ fn shrinks_and_grows(family: &dyn Fn(String) -> String) {
 }
 
 /// The right host's outside is behind the router.
-fn elsewhere(text: &str) -> String {
+pub(crate) fn elsewhere(text: &str) -> String {
     text.replace("192.0.2.2", "198.51.100.2")
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn route(host: &Host, destination: &str, prefix_length: u8, via: &str
         .run(move || Netlink::open().unwrap().add_route(&route).unwrap());
 }
 
-fn set_mtu(host: &Host, link: &'static str, mtu: u32) {
+pub(crate) fn set_mtu(host: &Host, link: &'static str, mtu: u32) {
     host.namespace.run(move || {
         let mut netlink = Netlink::open().unwrap();
         let link = netlink.link(link).unwrap().index;

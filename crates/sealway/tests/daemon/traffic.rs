@@ -44,6 +44,30 @@ fn a_tunnel_carries_both_families_and_counts() {
 }
 
 #[test]
+fn a_port_that_the_kernel_chose_is_that_of_the_sas() {
+    let (left, right) = hosts();
+    let in_udp = |number| script(number).replace(" esp 0x", " esp-udp 0x");
+    let configuration = for_host(1, TUNNEL).replace("\n[policy]", "port = 0\n\n[policy]");
+    let a = left.up(&configuration, &in_udp(1));
+    let port = a.show("device")[1]["port"].as_u64().unwrap();
+    assert!(port != 0 && port != 4500);
+    assert!(a.said.contains(&format!(" port {port}, ")), "{}", a.said);
+    let encapsulation = &a.show("sa")[0]["encapsulation"];
+    assert_eq!(*encapsulation, json!({"source": port, "destination": 4500}));
+    let theirs = in_udp(2)
+        .replace("192.0.2.1 192", &format!("192.0.2.1[{port}] 192"))
+        .replace("192.0.2.1 esp", &format!("192.0.2.1[{port}] esp"));
+    let _b = right.up(&for_host(2, TUNNEL), &theirs);
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&here, &there, b"from a port of the kernel's");
+    exchange(&there, &here, b"to it");
+    // What is read again means the same.
+    let told = done(&a.run(&["reload", "--json"]));
+    assert!(told.contains(r#""sas_kept":2"#), "{told}");
+    exchange(&here, &there, b"still");
+}
+
+#[test]
 fn transport_mode_between_the_outer_addresses_does_not_loop() {
     let configuration = TUNNEL
         .replace(r#""10.{me}.0.1/24", "fd00:{me}::1/64""#, "")

@@ -15,6 +15,8 @@ pub(super) struct File {
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) daemon: Daemon,
+    #[serde(default)]
+    pub(super) run: Run,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +63,13 @@ pub(super) struct Daemon {
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) state: Option<String>,
     pub(super) metrics: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    pub(super) resolv: Option<Vec<Spanned<String>>>,
+    pub(super) search: Option<Vec<Spanned<String>>>,
 }
 
 impl File {
@@ -126,6 +135,7 @@ fn plain(message: &str) -> String {
         ),
         (", expected struct Policy", ", expected a section [policy]"),
         (", expected struct Daemon", ", expected a section [daemon]"),
+        (", expected struct Run", ", expected a section [run]"),
     ];
     let start = message.to_owned();
     words

@@ -4,6 +4,7 @@
 //! points at its place in the text.
 
 mod file;
+mod run;
 
 use std::fmt;
 use std::fs;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::metrics::Place;
 use crate::setkey::Source;
+pub use run::Names;
 
 /// What `sealway up` is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub struct Config {
     pub mss: Mss,
     /// Scripts in setkey's language, to be applied as one transaction.
     pub scripts: Vec<Script>,
-    /// The control socket.
-    pub control: PathBuf,
+    /// The control socket, where one is named.
+    pub control: Option<PathBuf>,
     /// Where metrics are served.
     pub metrics: Option<Place>,
     /// The directory that keeps the numbers of SAs; `None`: they are lost with the process.
@@ -45,6 +47,8 @@ pub struct Config {
     pub guard: Guard,
     /// Whether the daemon gives up what it does not need.
     pub leash: Leash,
+    /// How names are resolved in `sealway run`; `None`: as the host does.
+    pub names: Option<Names>,
 }
 
 /// Whether the daemon gives up files and system calls once it serves.
@@ -125,7 +129,7 @@ pub struct Script {
 #[error("{0}")]
 pub struct Diagnosed(pub String);
 
-/// The control socket where the configuration names none.
+/// The control socket of `sealway up` where the configuration names none.
 pub const CONTROL: &str = "/run/sealway/control.sock";
 
 /// UDP encapsulation (RFC 3948 §2).
@@ -185,7 +189,7 @@ impl Config {
                 Mss::Kept
             },
             scripts: scripts(&file.policy.setkey, directory),
-            control: control.map_or_else(|| CONTROL.into(), |path| directory.join(path)),
+            control: control.map(|path| directory.join(path)),
             metrics: metrics(file.daemon.metrics.as_ref(), directory)?,
             state: file.daemon.state.as_ref().map(|path| directory.join(path)),
             guard: match file.daemon.guard {
@@ -196,9 +200,15 @@ impl Config {
                 Some(false) => Leash::Off,
                 Some(true) | None => Leash::On,
             },
+            names: run::names(&file.run)?,
         };
         check(&file.daemon)?;
         Ok(config)
+    }
+
+    /// The control socket of `sealway up`.
+    pub fn control_socket(&self) -> &Path {
+        self.control.as_deref().unwrap_or(Path::new(CONTROL))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the file means, and what is said of files that cannot be.
 
+use super::run::Names;
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,13 +52,38 @@ fn the_shortest_file_has_its_defaults() {
         default: DefaultAction::Discard,
         mss: Mss::Kept,
         scripts: Vec::new(),
-        control: "/run/sealway/control.sock".into(),
+        control: None,
         metrics: None,
         state: None,
         guard: Guard::On,
         leash: Leash::On,
+        names: None,
     };
     assert_eq!(config, expected);
+}
+
+#[test]
+fn a_command_has_name_servers_of_its_own_or_the_hosts() {
+    let names = |text: &str| {
+        let text = SHORTEST.to_owned() + "[run]\n" + text;
+        Config::parse(&text, Path::new("")).map(|config| config.names)
+    };
+    assert_eq!(names("").unwrap(), None);
+    assert_eq!(names("search = []").unwrap(), None);
+    assert_eq!(names("resolv = []").unwrap(), Some(Names::default()));
+    let both = names("resolv = [\"10.2.0.53\"]\nsearch = [\"example.org\"]");
+    let expected = Names {
+        servers: vec!["10.2.0.53".parse().unwrap()],
+        search: vec!["example.org".into()],
+    };
+    assert_eq!(both.unwrap(), Some(expected));
+    for wrong in [
+        "search = [\"example.org\"]",
+        "resolv = [\"0.0.0.0\"]",
+        "resolv = []\nsearch = [\"a\\nnameserver 192.0.2.66\"]",
+    ] {
+        assert!(names(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -119,7 +145,8 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         .map(|script| script.path.to_str())
         .collect();
     assert_eq!(paths, [Some("etc/site.setkey"), Some("/keys/site.setkey")]);
-    assert_eq!(config.control.to_str(), Some("etc/run/control.sock"));
+    let control = config.control.as_deref().and_then(Path::to_str);
+    assert_eq!(control, Some("etc/run/control.sock"));
 }
 
 proptest! {
@@ -441,7 +468,7 @@ error: there is no key `policies` here
  --> sealway.toml:6:2
   |
 6 | [policies]
-  |  ^^^^^^^^ expected `inside`, `outside`, `policy` or `daemon`
+  |  ^^^^^^^^ expected `inside`, `outside`, `policy`, `daemon` or `run`
 "#,
     );
 }

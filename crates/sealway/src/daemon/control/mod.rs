@@ -28,11 +28,12 @@ use super::perimeter::Perimeter;
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
 use super::state::Reserver;
 use super::worker::{self, Event, Snapshot};
-use crate::setkey::{self, Language, Source};
+use crate::setkey::{self, Carrier, Language, Source};
 use crate::show;
 use clients::{Answer, Client, Then};
 use events::Watch;
 pub(super) use reload::Files;
+pub(super) use report::stats as counted_packets;
 pub(super) use socket::Socket;
 
 /// How long the worker may take to publish its counters.
@@ -43,14 +44,17 @@ const TICK: Duration = Duration::from_secs(1);
 /// Everything that the control thread owns.
 pub(super) struct Daemon {
     pub(super) control: Control,
-    pub(super) socket: Socket,
+    /// `None`: nobody can speak with it.
+    pub(super) socket: Option<Socket>,
     pub(super) network: Network,
     /// The network as it was applied last.
     pub(super) picture: Picture,
     /// What the engine's time is counted from.
     pub(super) started: Instant,
-    /// What keeps packets from going round us.
-    pub(super) perimeter: Perimeter,
+    /// What keeps packets from going round us; `None`: there is no way round.
+    pub(super) perimeter: Option<Perimeter>,
+    /// What SAs must fit.
+    pub(super) carrier: Carrier,
     /// The addresses of the outside.
     pub(super) outside: Vec<IpAddr>,
     /// What `show device` tells.
@@ -130,7 +134,9 @@ impl Daemon {
     pub(super) fn end(mut self) -> anyhow::Result<()> {
         self.worker.stop()?;
         let kept = self.reserver.map_or(Ok(()), Reserver::end);
-        self.perimeter.lower(self.network.netlink())?;
+        if let Some(mut perimeter) = self.perimeter {
+            perimeter.lower(self.network.netlink())?;
+        }
         kept
     }
 
@@ -153,7 +159,8 @@ impl Daemon {
                 self.follow_network();
             }
             if ready.guard
-                && let Err(error) = self.perimeter.mend()
+                && let Some(perimeter) = &mut self.perimeter
+                && let Err(error) = perimeter.mend()
             {
                 tracing::error!("the guard was removed and cannot be put back: {error:#}");
             }
@@ -169,7 +176,8 @@ impl Daemon {
             clients.retain(|client| !client.is_done());
             self.attend(clients.iter().any(Client::is_key_manager));
             if ready.connection {
-                clients.extend(self.socket.accept().map(Client::new));
+                let next = self.socket.as_ref().and_then(Socket::accept);
+                clients.extend(next.map(Client::new));
             }
         }
     }
@@ -181,12 +189,14 @@ impl Daemon {
             poll::readable(self.worker.wake_control.as_fd()),
             poll::readable(self.network.as_fd()),
         ];
-        let guard = self.perimeter.watch();
+        let guard = self.perimeter.as_ref().and_then(Perimeter::watch);
         fds.extend(guard.map(poll::readable));
         let fixed = fds.len();
         fds.extend(clients.iter().map(Client::interest));
-        if clients.len() < clients::MOST {
-            fds.push(poll::readable(self.socket.as_fd()));
+        if let Some(socket) = &self.socket
+            && clients.len() < clients::MOST
+        {
+            fds.push(poll::readable(socket.as_fd()));
         }
         let is_watched = clients.iter().any(Client::monitors);
         let patience = (is_watched || self.control.keeps_time()).then_some(TICK);
@@ -329,7 +339,9 @@ impl Daemon {
             Ok(picture) => self.apply_picture(picture),
             Err(error) => tracing::warn!("the network's changes cannot be followed: {error}"),
         }
-        if let Err(error) = self.perimeter.follow(self.network.netlink()) {
+        if let Some(perimeter) = &mut self.perimeter
+            && let Err(error) = perimeter.follow(self.network.netlink())
+        {
             tracing::warn!("the network's changes cannot be followed: {error:#}");
         }
     }
@@ -440,10 +452,14 @@ impl Daemon {
         };
         let sources = [source];
         let outcome = match script.effect {
-            Effect::Apply => setkey::apply_in(language, &mut self.control, &sources, keys)
-                .map(|applied| (applied.output, applied.warnings)),
-            Effect::Check => setkey::examine_in(language, &self.control.tables(), &sources)
-                .map(|warnings| (String::new(), warnings)),
+            Effect::Apply => {
+                setkey::apply_in(language, &self.carrier, &mut self.control, &sources, keys)
+                    .map(|applied| (applied.output, applied.warnings))
+            }
+            Effect::Check => {
+                setkey::examine_in(language, &self.carrier, &self.control.tables(), &sources)
+                    .map(|warnings| (String::new(), warnings))
+            }
         };
         if self.control.tables().key_manager == KeyManager::Attached {
             // Packets may wait for what was added.

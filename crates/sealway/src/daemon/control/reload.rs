@@ -78,7 +78,7 @@ impl Daemon {
         let mut beside = self.files.beside(&before);
         let kept = beside.len();
         beside.push(Command::SetDefault(config.default));
-        match setkey::replace(&mut self.control, &sources, beside) {
+        match setkey::replace(&self.carrier, &mut self.control, &sources, beside) {
             Ok((replaced, warnings)) => {
                 self.reloads += 1;
                 self.files.adopt(config, &before, &self.control.tables());
@@ -156,6 +156,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("daemon.state", running.state != wanted.state),
         ("daemon.guard", running.guard != wanted.guard),
         ("daemon.leash", running.leash != wanted.leash),
+        ("run.resolv and run.search", running.names != wanted.names),
     ];
     let mut names: Vec<_> = differ
         .into_iter()

@@ -180,7 +180,7 @@ fn selector(selector: &Selector) -> report::Selector {
 }
 
 /// What the worker drops itself, as `loop`, counts as received and dropped.
-pub(super) fn stats(snapshot: &Snapshot) -> report::Stats {
+pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
     let Snapshot {
         engine,
         worker,

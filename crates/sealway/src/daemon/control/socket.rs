@@ -74,6 +74,11 @@ impl Socket {
         })
     }
 
+    /// Where it is.
+    pub(in crate::daemon) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The next client that may speak to us; `None`: no more wait. Others are turned away.
     pub(super) fn accept(&self) -> Option<UnixStream> {
         loop {

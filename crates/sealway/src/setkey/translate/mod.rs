@@ -17,6 +17,7 @@ use sealway_core::spd::{Direction, PolicyConfig};
 use sealway_core::{Command, Refused, Tables};
 use sealway_setkey::{self as tree, Diagnostic, Kind, Script, Span, Spanned};
 
+use super::carrier::Carrier;
 use super::script::Mistakes;
 
 pub(crate) use policy::priority_of;
@@ -87,7 +88,8 @@ struct KnownSa {
 }
 
 /// Translates scripts, one after the other, as they would change what runs.
-pub(super) struct Translator {
+pub(super) struct Translator<'c> {
+    carrier: &'c Carrier,
     /// What there will be when all commands so far are applied.
     sas: BTreeMap<SaId, KnownSa>,
     /// The priorities of the policies that have this direction and selector.
@@ -102,10 +104,11 @@ pub(super) struct Translator {
     source: usize,
 }
 
-impl Translator {
-    /// Starts from what runs.
-    pub(super) fn new(tables: &Tables) -> Self {
+impl<'c> Translator<'c> {
+    /// Starts from what runs; new SAs are to travel by this carrier.
+    pub(super) fn new(tables: &Tables, carrier: &'c Carrier) -> Self {
         let mut translator = Translator {
+            carrier,
             sas: BTreeMap::new(),
             policies: HashMap::new(),
             commands: Vec::new(),
@@ -220,8 +223,11 @@ impl Translator {
     }
 
     /// The SA, whose SPI stands at `spi`.
-    fn add_sa(&mut self, span: Span, spi: Span, config: sad::SaConfig) -> Translated<()> {
+    fn add_sa(&mut self, span: Span, spi: Span, mut config: sad::SaConfig) -> Translated<()> {
         let id = config.id;
+        self.carrier
+            .fit(&mut config)
+            .map_err(|unfit| refused(spi, unfit))?;
         if let Some(known) = self.sas.get(&id) {
             let error = sad::SaError::Exists(id);
             return Err(self.twice(spi, error.to_string(), known.origin));

@@ -9,7 +9,7 @@ use sealway_setkey::{self as tree, Diagnostic, Span, Spanned};
 use super::{Origin, Question, Translated, Translator, policy, protocol, sa};
 use crate::xfrm::tree::{Command as Xfrm, How, StateId};
 
-impl Translator {
+impl Translator<'_> {
     /// Translates commands that were read from `source`.
     pub(in crate::setkey) fn take_xfrm(&mut self, source: usize, commands: &[Spanned<Xfrm>]) {
         self.source = source;
