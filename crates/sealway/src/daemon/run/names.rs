@@ -115,6 +115,7 @@ fn leads_to(inside: &Inside, address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use crate::daemon::config::Prefix;
+    use proptest::prelude::*;
 
     fn inside(route: &str, length: u8) -> Inside {
         Inside {
@@ -149,6 +150,14 @@ mod tests {
         let everything = super::tests::inside("0.0.0.0", 0);
         assert!(unreachable("nameserver 127.0.0.53", &everything).is_some());
         assert_eq!(unreachable("nameserver 192.168.1.1", &everything), None);
+    }
+
+    proptest! {
+        #[test]
+        fn random_text_never_panics(text in ".*", server in "nameserver.*") {
+            let inside = inside("10.2.0.0", 24);
+            let _ = (unreachable(&text, &inside), unreachable(&server, &inside));
+        }
     }
 
     #[test]

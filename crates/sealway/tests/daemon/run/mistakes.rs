@@ -1,7 +1,7 @@
 //! What keeps it from running, each in a sentence. The exit code says that it was not the command.
 
-use super::{CONFIGURATION, Who, said, script};
-use crate::host::{Host, hosts};
+use super::{CONFIGURATION, Who, ask, asked, said, script};
+use crate::host::{Host, SAS, hosts};
 
 /// What it says, when the host has been made so.
 fn refused(host: &Host, configuration: &str, script: &str, prepare: &str) -> String {
@@ -44,6 +44,36 @@ fn what_cannot_be_is_told_before_anything_is_opened() {
         let said = refused(&left, &configuration, &script(), "");
         assert!(said.contains(word), "{said}");
     }
+}
+
+#[test]
+fn what_comes_later_must_be_in_udp_too() {
+    let (left, _right) = hosts();
+    let configuration = CONFIGURATION.to_owned() + "[daemon]\ncontrol = \"control.sock\"\n";
+    let mut command = left.run(Who::Ordinary, &configuration, &script());
+    command.args(["--", "sleep", "60"]);
+    let mut run = left.start(command);
+    run.wait_for("sealway: ready: ");
+    let bare = SAS.replace(" 0x1000", " 0x2000");
+    left.write("more.setkey", &bare);
+    let more = left.directory.path().join("more.setkey");
+    let refused = asked(&left, &run, &["setkey", "-f", more.to_str().unwrap()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("is not in UDP"), "{said}");
+    left.write("site.setkey", &(script() + &bare));
+    let refused = asked(&left, &run, &["reload"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("is not in UDP"), "{said}");
+    left.write(
+        "site.setkey",
+        &(script() + &bare.replace(" esp ", " esp-udp ")),
+    );
+    assert_eq!(ask(&left, &run, &["reload", "--json"])["sas_added"], 2);
+    assert_eq!(ask(&left, &run, &["status", "--json"])["sas"], 4);
+    assert_eq!(
+        ask(&left, &run, &["status", "--json"])["leash"]["calls"],
+        "held"
+    );
 }
 
 #[test]

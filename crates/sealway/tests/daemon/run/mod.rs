@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -118,17 +118,21 @@ impl Host {
 
 /// What Sealway answers the user that `sealway run` runs as, whose control socket it is.
 fn ask(host: &Host, run: &Daemon, words: &[&str]) -> Value {
+    serde_json::from_str(&done(&asked(host, run, words))).unwrap()
+}
+
+/// The same, whether or not it does what it was asked to.
+fn asked(host: &Host, run: &Daemon, words: &[&str]) -> Output {
     let user = format!("--reuid={USER}");
     let group = format!("--regid={USER}");
-    let output = Command::new("setpriv")
+    Command::new("setpriv")
         .args([&user, &group, "--clear-groups", "--"])
         .arg(host.binary())
         .args(words)
         .arg("--control")
         .arg(&run.control)
         .output()
-        .unwrap();
-    serde_json::from_str(&done(&output)).unwrap()
+        .unwrap()
 }
 
 /// What it has written to standard output; it has ended.
