@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use sealway_interop::linux::{self, Options};
 use sealway_interop::row::Extent;
-use sealway_interop::tshark;
+use sealway_interop::{strongswan, tshark};
 
 use crate::demo;
 
@@ -38,6 +38,21 @@ pub(crate) fn self_check() -> Result<()> {
 pub(crate) fn self_check_rows(rows: &Rows) -> Result<()> {
     ensure!(linux::self_check(&options(rows))?, "rows failed");
     Ok(())
+}
+
+/// Rows with strongSwan at the other end.
+pub(crate) fn strongswan(rows: &Rows) -> Result<()> {
+    let passed = strongswan::check(&options(rows), &demo::binary()?)?;
+    ensure!(passed, "rows failed");
+    Ok(())
+}
+
+/// The rows with the longest keys.
+pub(crate) fn strongswan_in_short() -> Result<()> {
+    strongswan(&Rows {
+        full: false,
+        filter: "aes-256".to_owned(),
+    })
 }
 
 /// What tshark reads in a capture is what was sent.

@@ -51,6 +51,8 @@ enum Command {
 enum Interop {
     /// A Linux kernel: one row is suite, mode, families, encapsulation, ESN and direction
     Linux(Rows),
+    /// strongSwan with ESP in user space (kernel-libipsec), and the keys of its CHILD_SAs
+    Strongswan(Rows),
     /// The same rows between two Linux kernels, without Sealway: are the rows themselves sound?
     SelfCheck(Rows),
     /// tshark decrypts a capture of the demo
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
             };
         }
         Command::Interop(Interop::Linux(rows)) => interop::linux(&rows),
+        Command::Interop(Interop::Strongswan(rows)) => interop::strongswan(&rows),
         Command::Interop(Interop::SelfCheck(rows)) => interop::self_check_rows(&rows),
         Command::Interop(Interop::Tshark) => interop::tshark(),
         Command::Layers => layers::run(),

@@ -23,7 +23,7 @@ enum Privilege {
     Root,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "format",
         privilege: Privilege::None,
@@ -89,6 +89,11 @@ const STEPS: [Step; 14] = [
         name: "interop tshark",
         privilege: Privilege::Root,
         run: interop::tshark,
+    },
+    Step {
+        name: "interop strongswan",
+        privilege: Privilege::Root,
+        run: interop::strongswan_in_short,
     },
     Step {
         name: "interop linux",

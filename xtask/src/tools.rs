@@ -12,7 +12,7 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 13] = [
+const TOOLS: [Tool; 15] = [
     Tool {
         command: "cc",
         package: "gcc",
@@ -67,6 +67,16 @@ const TOOLS: [Tool; 13] = [
         command: "tshark",
         package: "tshark",
         purpose: "decrypts what Sealway sent",
+    },
+    Tool {
+        command: "charon-systemd",
+        package: "charon-systemd libcharon-extra-plugins libstrongswan-standard-plugins",
+        purpose: "strongSwan, the peer with ESP in user space",
+    },
+    Tool {
+        command: "swanctl",
+        package: "strongswan-swanctl",
+        purpose: "tells strongSwan what to negotiate",
     },
     Tool {
         command: "nft",

@@ -13,6 +13,7 @@ use sealway_io::capture::{Capture, Direction};
 
 use crate::host::{Host, Namespace};
 use crate::ledger::Ledger;
+use crate::link::{End, address_script};
 use crate::peer::in_namespace;
 
 /// The bridge's port to the peer.
@@ -71,6 +72,31 @@ impl Link {
             .sh(&script, LIMIT)?
             .ok()
             .with_context(|| format!("{port} cannot join the bridge"))?;
+        Ok(())
+    }
+
+    /// Makes a port of the bridge that leads to `device` in another namespace, which gets the
+    /// addresses of `end`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn attach(&self, namespace: &Namespace, port: &str, end: End, device: &str) -> Result<()> {
+        let name = namespace.name();
+        let script = format!("ip link add name {port} type veth peer name {device} netns {name}");
+        self.namespace
+            .sh(&script, LIMIT)?
+            .ok()
+            .context("cannot make a veth pair")?;
+        self.join(port)?;
+        let script = format!(
+            "ip link set {device} address {} up\n{}",
+            end.mac(),
+            address_script(end, device)
+        );
+        namespace
+            .sh(&script, LIMIT)?
+            .ok()
+            .with_context(|| format!("cannot give {name} its addresses"))?;
         Ok(())
     }
 

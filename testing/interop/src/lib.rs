@@ -1,4 +1,4 @@
-//! Sealway against real peers: a Linux kernel and tshark.
+//! Sealway against real peers: a Linux kernel, strongSwan and tshark.
 #![forbid(unsafe_code)]
 
 pub mod fault;
@@ -18,6 +18,7 @@ pub mod sealway;
 pub mod shown;
 pub mod site;
 pub mod station;
+pub mod strongswan;
 pub mod suite;
 pub mod traffic;
 pub mod tshark;

@@ -59,17 +59,22 @@ impl End {
 
     /// The address of a host in the network behind this end.
     pub fn inner(self, family: Family) -> IpAddr {
-        match family {
-            Family::V4 => Ipv4Addr::new(10, self.number(), 0, 1).into(),
-            Family::V6 => Ipv6Addr::new(0xfd00, self.number().into(), 0, 0, 0, 0, 0, 1).into(),
-        }
+        self.host(family, 1)
     }
 
     /// Another host in the same network, which sends through this end.
     pub fn behind(self, family: Family) -> IpAddr {
+        self.host(family, 9)
+    }
+
+    /// The host with this number in the network behind this end.
+    pub fn host(self, family: Family, number: u8) -> IpAddr {
         match family {
-            Family::V4 => Ipv4Addr::new(10, self.number(), 0, 9).into(),
-            Family::V6 => Ipv6Addr::new(0xfd00, self.number().into(), 0, 0, 0, 0, 0, 9).into(),
+            Family::V4 => Ipv4Addr::new(10, self.number(), 0, number).into(),
+            Family::V6 => {
+                let (network, host) = (self.number().into(), number.into());
+                Ipv6Addr::new(0xfd00, network, 0, 0, 0, 0, 0, host).into()
+            }
         }
     }
 

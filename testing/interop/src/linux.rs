@@ -18,7 +18,7 @@ use crate::row::{Extent, Row, rows};
 use crate::sealway::Sealway;
 use crate::station::{Kernel, Station};
 use crate::suite;
-use crate::traffic::{self, Stream};
+use crate::traffic::{self, STREAM, Stream};
 
 /// How long the counters of the two ends may differ after the last packet.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub struct Options {
 /// If an end cannot be set up.
 pub fn check(options: &Options, binary: &Path) -> Result<bool> {
     let ledger = Ledger::open()?;
-    let stream = Stream::create(ledger.directory())?;
+    let stream = Stream::create(ledger.directory(), STREAM)?;
     let link = Link::new(&ledger)?;
     let ours = Sealway::start(&ledger, &link, binary)?;
     let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
@@ -62,7 +62,7 @@ pub fn check(options: &Options, binary: &Path) -> Result<bool> {
 /// If an end cannot be set up.
 pub fn self_check(options: &Options) -> Result<bool> {
     let ledger = Ledger::open()?;
-    let stream = Stream::create(ledger.directory())?;
+    let stream = Stream::create(ledger.directory(), STREAM)?;
     let link = Link::new(&ledger)?;
     let ours = kernel(&ledger, &link, gate::OURS, End::Ours, &stream)?;
     let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;

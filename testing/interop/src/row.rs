@@ -122,6 +122,7 @@ impl Row {
             sequence: self.sequence,
             encapsulation: self.encapsulation,
             selector: None,
+            reqid: None,
         };
         sa.set_keys(spi.into());
         sa
@@ -140,6 +141,7 @@ impl Row {
             upper: Upper::Any,
             mode: self.mode,
             endpoints: (from.outer(self.outer), from.other().outer(self.outer)),
+            reqid: None,
         }
     }
 }

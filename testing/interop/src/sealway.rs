@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::gate::{self, Link};
 use crate::host::{Host, Namespace, Reply};
 use crate::ledger::{Ledger, end_group};
-use crate::link::{End, Family, INSIDE, address_script};
+use crate::link::{End, Family, INSIDE};
 use crate::shown;
 use crate::site::{Site, UDP_PORT};
 use crate::station::Station;
@@ -45,7 +45,7 @@ impl Sealway {
     /// With what the daemon said, if it is not ready within some seconds.
     pub fn start(ledger: &Arc<Ledger>, link: &Link, binary: &Path) -> Result<Self> {
         let namespace = Namespace::new(ledger.namespace(gate::OURS)?)?;
-        connect(&namespace, link)?;
+        link.attach(&namespace, gate::OURS, End::Ours, OUTSIDE)?;
         let directory = ledger.directory().to_owned();
         fs::write(directory.join("site.setkey"), "flush; spdflush;\n")?;
         fs::write(directory.join("sealway.toml"), configuration(&directory))?;
@@ -60,6 +60,11 @@ impl Sealway {
         sealway.wait_until_ready()?;
         sealway.lead_clear_traffic()?;
         Ok(sealway)
+    }
+
+    /// The namespace that it is in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// Runs `sealway` against the daemon.
@@ -150,27 +155,6 @@ impl Drop for Sealway {
         end_group(self.daemon.id());
         let _ = self.daemon.wait();
     }
-}
-
-/// Joins the namespace to the link with a veth pair.
-fn connect(namespace: &Namespace, link: &Link) -> Result<()> {
-    let (port, name) = (gate::OURS, namespace.name());
-    let script = format!("ip link add name {port} type veth peer name {OUTSIDE} netns {name}");
-    link.namespace()
-        .sh(&script, LIMIT)?
-        .ok()
-        .context("cannot make a veth pair")?;
-    link.join(port)?;
-    let script = format!(
-        "ip link set {OUTSIDE} address {} up\n{}",
-        End::Ours.mac(),
-        address_script(End::Ours, OUTSIDE)
-    );
-    namespace
-        .sh(&script, LIMIT)?
-        .ok()
-        .context("cannot give our end its addresses")?;
-    Ok(())
 }
 
 /// What the daemon is told in its file. The peer's own address is inside as well: transport mode

@@ -70,6 +70,8 @@ pub struct Sa {
     pub encapsulation: Encapsulation,
     /// The only sender and receiver whose packets it may carry, if it is so limited.
     pub selector: Option<(IpAddr, IpAddr)>,
+    /// The policies whose packets it carries, if not those of any.
+    pub reqid: Option<u32>,
 }
 
 /// A policy that protects, for one way.
@@ -87,6 +89,8 @@ pub struct Policy {
     pub mode: Mode,
     /// The endpoints of a tunnel.
     pub endpoints: (IpAddr, IpAddr),
+    /// The SAs that may serve it, if not any.
+    pub reqid: Option<u32>,
 }
 
 /// SAs and policies of both ways.
@@ -156,6 +160,9 @@ fn setkey_add(sa: &Sa) -> String {
     if sa.sequence == Sequence::Extended {
         text += " -esn";
     }
+    if let Some(reqid) = sa.reqid {
+        text += &format!(" -u {reqid}");
+    }
     if let Some((source, destination)) = sa.selector {
         text += &format!(" -sel {source} {destination} any");
     }
@@ -177,9 +184,13 @@ fn setkey_spdadd(policy: &Policy, end: End) -> String {
         ..
     } = policy;
     let direction = if policy.from == end { "out" } else { "in" };
+    let level = match policy.reqid {
+        None => "require".to_owned(),
+        Some(reqid) => format!("unique:{reqid}"),
+    };
     let template = match policy.mode {
-        Mode::Transport => "esp/transport//require".to_owned(),
-        Mode::Tunnel => format!("esp/tunnel/{near}-{far}/require"),
+        Mode::Transport => format!("esp/transport//{level}"),
+        Mode::Tunnel => format!("esp/tunnel/{near}-{far}/{level}"),
     };
     let (port, upper) = match policy.upper {
         Upper::Any => (String::new(), "any"),
@@ -224,6 +235,7 @@ mod tests {
             sequence: Sequence::Extended,
             encapsulation: Encapsulation::Udp,
             selector: None,
+            reqid: None,
         };
         sa.set_keys(7);
         sa
@@ -253,6 +265,7 @@ mod tests {
             upper: Upper::Any,
             mode: Mode::Tunnel,
             endpoints: (End::Ours.outer(Family::V4), End::Peer.outer(Family::V4)),
+            reqid: None,
         };
         let site = Site {
             sas: suite::all().into_iter().take(1).map(sa).collect(),

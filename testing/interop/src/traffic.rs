@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::host::Host;
+use crate::host::{Host, Namespace};
+use crate::peer::in_namespace;
 
-/// Octets of the TCP stream.
+/// Octets of a row's TCP stream.
 pub const STREAM: usize = 16 << 20;
 /// Octets of ping: in one packet, near the MTU, in three fragments.
 const PINGS: [u16; 3] = [56, 1400, 4000];
@@ -28,15 +29,15 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Writes [`STREAM`] octets that do not repeat into a file `stream` in `directory`.
+    /// Writes so many octets (a multiple of 8) that do not repeat into a file `stream` in `directory`.
     ///
     /// # Errors
     /// If the file cannot be written or `sha256sum` cannot be run.
-    pub fn create(directory: &Path) -> Result<Self> {
+    pub fn create(directory: &Path, octets: usize) -> Result<Self> {
         let path = directory.join("stream");
         let mut file = std::io::BufWriter::new(fs::File::create(&path)?);
         let mut word = 1_u64;
-        for _ in 0..STREAM / 8 {
+        for _ in 0..octets / 8 {
             // Knuth's linear congruence: the upper half would pass for random, and all differ.
             word = word
                 .wrapping_mul(6_364_136_223_846_793_005)
@@ -118,6 +119,50 @@ pub fn stream(
         );
         Ok(())
     })
+}
+
+/// Octets of datagrams: in one packet, near the MTU, in fragments.
+const DATAGRAMS: [usize; 4] = [1, 500, 1300, 5000];
+/// How long one may take until it is sent again; the machine may be busy.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long each may take in all.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sends datagrams of several sizes in both directions; each must arrive as it was sent.
+///
+/// # Errors
+/// With the size that did not arrive.
+pub fn datagrams(ends: [&Namespace; 2], addresses: [IpAddr; 2]) -> Result<()> {
+    let bind = |end: &Namespace, address: IpAddr| -> Result<UdpSocket> {
+        let socket = in_namespace(end.name(), || UdpSocket::bind((address, PORT)))??;
+        socket.set_read_timeout(Some(AGAIN))?;
+        Ok(socket)
+    };
+    let [a, b] = [bind(ends[0], addresses[0])?, bind(ends[1], addresses[1])?];
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        for (number, octets) in DATAGRAMS.into_iter().enumerate() {
+            let sent: Vec<u8> = (0..octets).map(|at| (at * 7 + number) as u8).collect();
+            exchange(from, to, &sent).with_context(|| format!("a datagram of {octets} octets"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Sends until it has arrived.
+fn exchange(from: &UdpSocket, to: &UdpSocket, sent: &[u8]) -> Result<()> {
+    let mut buffer = vec![0; 65_536];
+    let limit = Instant::now() + PATIENCE;
+    while Instant::now() < limit {
+        from.send_to(sent, to.local_addr()?)?;
+        while let Ok((octets, source)) = to.recv_from(&mut buffer) {
+            // One that was sent again may still come.
+            if buffer.get(..octets) == Some(sent) {
+                ensure!(source == from.local_addr()?, "it came from {source}");
+                return Ok(());
+            }
+        }
+    }
+    bail!("it did not arrive")
 }
 
 fn listen_address(address: IpAddr) -> String {

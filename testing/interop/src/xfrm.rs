@@ -24,9 +24,12 @@ pub fn batch(site: &Site, end: End) -> String {
             endpoints: (near, far),
             ..
         } = policy;
+        let reqid = policy
+            .reqid
+            .map_or_else(String::new, |reqid| format!(" reqid {reqid}"));
         let template = match policy.mode {
-            Mode::Transport => "proto esp mode transport".to_owned(),
-            Mode::Tunnel => format!("src {near} dst {far} proto esp mode tunnel"),
+            Mode::Transport => format!("proto esp{reqid} mode transport"),
+            Mode::Tunnel => format!("src {near} dst {far} proto esp{reqid} mode tunnel"),
         };
         let upper = match policy.upper {
             Upper::Any => String::new(),
@@ -125,6 +128,9 @@ fn state(sa: &Sa) -> String {
     let mut text = format!(
         "xfrm state add src {source} dst {destination} proto esp spi {spi:#x} mode {mode} replay-window 128"
     );
+    if let Some(reqid) = sa.reqid {
+        text += &format!(" reqid {reqid}");
+    }
     if let Some((source, destination)) = sa.selector {
         text += &format!(" sel src {source} dst {destination}");
     }
@@ -196,6 +202,7 @@ fn sample(suite: Suite) -> Sa {
         sequence: Sequence::Short,
         encapsulation: Encapsulation::None,
         selector: None,
+        reqid: None,
     };
     sa.set_keys(1);
     sa
