@@ -99,6 +99,23 @@ impl EspFrame {
             .map_or(0, u32::from_be_bytes)
     }
 
+    /// The packet without the link's header.
+    pub fn packet(&self) -> &[u8] {
+        self.octets.get(ETHERNET..).unwrap_or_default()
+    }
+
+    /// The port that it came from, if it is in UDP.
+    pub fn udp_source(&self) -> Option<u16> {
+        let port = self.octets.get(self.udp?..)?.first_chunk()?;
+        Some(u16::from_be_bytes(*port))
+    }
+
+    /// The first octets behind the sequence number: the IV, if it is so long.
+    pub fn iv(&self, octets: usize) -> &[u8] {
+        let at = self.esp + ESP_HEADER;
+        self.octets.get(at..at + octets).unwrap_or_default()
+    }
+
     /// The same frame with another SPI.
     #[must_use]
     pub fn with_spi(mut self, spi: u32) -> Self {
@@ -176,7 +193,7 @@ impl EspFrame {
 }
 
 /// The sum of RFC 1071, not folded.
-fn sum(octets: &[u8]) -> u32 {
+pub(crate) fn sum(octets: &[u8]) -> u32 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from);
     octets.chunks(2).map(word).sum()
 }

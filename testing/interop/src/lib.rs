@@ -4,6 +4,7 @@
 pub mod fault;
 pub mod frame;
 pub mod gate;
+pub mod gateway;
 pub mod host;
 pub mod ledger;
 pub mod link;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::gate::{self, Link};
+use crate::gateway;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::link::End;
@@ -45,7 +46,9 @@ pub fn check(options: &Options, binary: &Path) -> Result<bool> {
     let link = Link::new(&ledger)?;
     let ours = Sealway::start(&ledger, &link, binary)?;
     let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
+    let mut report = Report::default();
     rows_between(
+        &mut report,
         options,
         &Bench {
             link: &link,
@@ -53,7 +56,10 @@ pub fn check(options: &Options, binary: &Path) -> Result<bool> {
             peer: &peer,
         },
         &stream,
-    )
+    )?;
+    drop((ours, peer, link));
+    gateway::rows(&mut report, &options.filter, &ledger, &stream, binary)?;
+    Ok(report.finish())
 }
 
 /// Runs the rows between two kernels: shows that the rows themselves are sound, without Sealway.
@@ -66,7 +72,9 @@ pub fn self_check(options: &Options) -> Result<bool> {
     let link = Link::new(&ledger)?;
     let ours = kernel(&ledger, &link, gate::OURS, End::Ours, &stream)?;
     let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
+    let mut report = Report::default();
     rows_between(
+        &mut report,
         options,
         &Bench {
             link: &link,
@@ -74,7 +82,8 @@ pub fn self_check(options: &Options) -> Result<bool> {
             peer: &peer,
         },
         &stream,
-    )
+    )?;
+    Ok(report.finish())
 }
 
 fn kernel(
@@ -95,8 +104,13 @@ fn kernel(
     Kernel::new(peer, end)
 }
 
-/// Runs every row that the options ask for, and prints the sum.
-fn rows_between(options: &Options, bench: &Bench<'_>, stream: &Stream) -> Result<bool> {
+/// Runs every row that the options ask for.
+fn rows_between(
+    report: &mut Report,
+    options: &Options,
+    bench: &Bench<'_>,
+    stream: &Stream,
+) -> Result<()> {
     let suites = bench.peer.suites()?;
     println!(
         "peer: Linux {} with {} of {} suites",
@@ -108,7 +122,6 @@ fn rows_between(options: &Options, bench: &Bench<'_>, stream: &Stream) -> Result
         suites.len() >= LEAST_SUITES,
         "the peer's kernel should have at least {LEAST_SUITES} suites: are its modules in /usr/lib/uml/modules?"
     );
-    let mut report = Report::default();
     let mut numbers = 0..;
     let mut run = |name: String, row: &dyn Fn(u32) -> Result<()>| {
         let number = numbers.next().unwrap_or_default();
@@ -133,7 +146,7 @@ fn rows_between(options: &Options, bench: &Bench<'_>, stream: &Stream) -> Result
             });
         }
     }
-    Ok(report.finish())
+    Ok(())
 }
 
 fn traffic_row(

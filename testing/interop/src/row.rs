@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::link::{End, Family};
 use crate::pairwise::{pairwise, product};
-use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, Upper};
+use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, UDP_PORT, Upper};
 use crate::suite::Suite;
 
 /// Which packets the policies of a row protect.
@@ -121,6 +121,8 @@ impl Row {
             integrity_key: String::new(),
             sequence: self.sequence,
             encapsulation: self.encapsulation,
+            ports: (UDP_PORT, UDP_PORT),
+            roams: false,
             selector: None,
             reqid: None,
         };

@@ -24,6 +24,8 @@ use crate::station::Station;
 const LIMIT: Duration = Duration::from_secs(20);
 /// How long the daemon may take to be ready.
 const START: Duration = Duration::from_secs(20);
+/// The file with SAs and policies.
+const SITE: &str = "site.setkey";
 /// The device on the link.
 const OUTSIDE: &str = "outside";
 /// The device through which clear traffic comes to Sealway.
@@ -33,6 +35,7 @@ const CLEAR: &str = "seal-clear";
 #[derive(Debug)]
 pub struct Sealway {
     daemon: Child,
+    ledger: Arc<Ledger>,
     binary: PathBuf,
     directory: PathBuf,
     namespace: Namespace,
@@ -46,20 +49,89 @@ impl Sealway {
     pub fn start(ledger: &Arc<Ledger>, link: &Link, binary: &Path) -> Result<Self> {
         let namespace = Namespace::new(ledger.namespace(gate::OURS)?)?;
         link.attach(&namespace, gate::OURS, End::Ours, OUTSIDE)?;
-        let directory = ledger.directory().to_owned();
-        fs::write(directory.join("site.setkey"), "flush; spdflush;\n")?;
-        fs::write(directory.join("sealway.toml"), configuration(&directory))?;
-        let daemon = spawn(&namespace, binary, &directory)?;
+        let directory = ledger.directory();
+        let sealway = Self::start_in(
+            ledger,
+            namespace,
+            binary,
+            directory,
+            &configuration(directory),
+        )?;
+        sealway.lead_clear_traffic()?;
+        Ok(sealway)
+    }
+
+    /// Starts the daemon in a namespace that is connected already. Its files are in `directory`;
+    /// `configuration` names `site.setkey` and `control.sock` there.
+    ///
+    /// # Errors
+    /// With what the daemon said, if it is not ready within some seconds.
+    pub fn start_in(
+        ledger: &Arc<Ledger>,
+        namespace: Namespace,
+        binary: &Path,
+        directory: &Path,
+        configuration: &str,
+    ) -> Result<Self> {
+        fs::write(directory.join(SITE), "flush; spdflush;\n")?;
+        fs::write(directory.join("sealway.toml"), configuration)?;
+        let daemon = spawn(&namespace, binary, directory)?;
         let mut sealway = Self {
             daemon,
+            ledger: ledger.clone(),
             binary: binary.to_owned(),
-            directory,
+            directory: directory.to_owned(),
             namespace,
         };
         ledger.process_group(sealway.daemon.id())?;
         sealway.wait_until_ready()?;
-        sealway.lead_clear_traffic()?;
         Ok(sealway)
+    }
+
+    /// Kills the daemon, which has no time to clear anything away.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.daemon.kill()?;
+        self.daemon.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again with the same files.
+    ///
+    /// # Errors
+    /// With what the daemon said, if it is not ready within some seconds.
+    pub fn restart(&mut self) -> Result<()> {
+        self.daemon = spawn(&self.namespace, &self.binary, &self.directory)?;
+        self.ledger.process_group(self.daemon.id())?;
+        self.wait_until_ready()
+    }
+
+    /// Writes the site into its file and has the file read again.
+    ///
+    /// # Errors
+    /// With what the daemon said, if it refuses.
+    pub fn reload(&self, site: &Site) -> Result<()> {
+        fs::write(self.directory.join(SITE), site.setkey(End::Ours))?;
+        self.ask("reload")?;
+        Ok(())
+    }
+
+    /// The counter of a device, such as `too_big_heard`.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn device(&self, counter: &str) -> Result<u64> {
+        shown::device(&self.ask("show stats --json")?, counter)
+    }
+
+    /// Packets delivered to the inside.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn delivered(&self) -> Result<u64> {
+        shown::delivered(&self.ask("show stats --json")?)
     }
 
     /// The namespace that it is in.

@@ -39,6 +39,28 @@ pub fn drops(text: &str) -> Result<BTreeMap<String, u64>> {
         .context("a drop is no number")
 }
 
+/// A counter of the devices, from `show stats --json`.
+///
+/// # Errors
+/// If the text is something else, or there is none of that name.
+pub fn device(text: &str, counter: &str) -> Result<u64> {
+    let stats: Value = serde_json::from_str(text).context("show stats --json printed no JSON")?;
+    stats["devices"][counter]
+        .as_u64()
+        .with_context(|| format!("show stats --json lacks the device counter {counter}"))
+}
+
+/// Packets delivered, from `show stats --json`.
+///
+/// # Errors
+/// If the text is something else.
+pub fn delivered(text: &str) -> Result<u64> {
+    let stats: Value = serde_json::from_str(text).context("show stats --json printed no JSON")?;
+    stats["delivered"]
+        .as_u64()
+        .context("show stats --json lacks delivered")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -23,7 +23,7 @@ pub enum Mode {
 pub enum Encapsulation {
     /// IP protocol 50.
     None,
-    /// UDP (RFC 3948), port [`UDP_PORT`] to the same.
+    /// UDP (RFC 3948).
     Udp,
 }
 
@@ -43,6 +43,8 @@ pub enum Upper {
     Any,
     /// TCP to this port of the receiver.
     Tcp(u16),
+    /// UDP to this port of the receiver.
+    Udp(u16),
 }
 
 /// An SA, from one end to the other.
@@ -68,6 +70,10 @@ pub struct Sa {
     pub sequence: Sequence,
     /// None or UDP.
     pub encapsulation: Encapsulation,
+    /// The ports of UDP, of the source and of the destination.
+    pub ports: (u16, u16),
+    /// Whether our end follows its peer to where a NAT shows it.
+    pub roams: bool,
     /// The only sender and receiver whose packets it may carry, if it is so limited.
     pub selector: Option<(IpAddr, IpAddr)>,
     /// The policies whose packets it carries, if not those of any.
@@ -149,9 +155,15 @@ fn setkey_add(sa: &Sa) -> String {
         Encapsulation::None => "esp",
         Encapsulation::Udp => "esp-udp",
     };
+    let end = |address: IpAddr, port: u16| match (sa.encapsulation, port) {
+        (Encapsulation::None, _) | (_, UDP_PORT) => address.to_string(),
+        _ => format!("{address}[{port}]"),
+    };
     let mut text = format!(
         "add {} {} {protocol} {:#x}",
-        sa.source, sa.destination, sa.spi
+        end(sa.source, sa.ports.0),
+        end(sa.destination, sa.ports.1),
+        sa.spi
     );
     text += match sa.mode {
         Mode::Transport => " -m transport",
@@ -159,6 +171,9 @@ fn setkey_add(sa: &Sa) -> String {
     };
     if sa.sequence == Sequence::Extended {
         text += " -esn";
+    }
+    if sa.roams {
+        text += " -roams";
     }
     if let Some(reqid) = sa.reqid {
         text += &format!(" -u {reqid}");
@@ -195,6 +210,7 @@ fn setkey_spdadd(policy: &Policy, end: End) -> String {
     let (port, upper) = match policy.upper {
         Upper::Any => (String::new(), "any"),
         Upper::Tcp(port) => (format!("[{port}]"), "tcp"),
+        Upper::Udp(port) => (format!("[{port}]"), "udp"),
     };
     format!("spdadd {source} {destination}{port} {upper} -P {direction} ipsec {template}")
 }
@@ -234,6 +250,8 @@ mod tests {
             integrity_key: String::new(),
             sequence: Sequence::Extended,
             encapsulation: Encapsulation::Udp,
+            ports: (UDP_PORT, UDP_PORT),
+            roams: false,
             selector: None,
             reqid: None,
         };

@@ -34,6 +34,7 @@ pub fn batch(site: &Site, end: End) -> String {
         let upper = match policy.upper {
             Upper::Any => String::new(),
             Upper::Tcp(port) => format!("proto 6 dport {port}"),
+            Upper::Udp(port) => format!("proto 17 dport {port}"),
         };
         let _ = writeln!(
             text,
@@ -106,6 +107,11 @@ pub fn packets(output: &str) -> BTreeMap<u32, u64> {
     packets
 }
 
+/// The arguments of `ip` that change an SA that is there: its ports of UDP.
+pub fn update(sa: &Sa) -> String {
+    shell(&state(sa).replacen("state add", "state update", 1))
+}
+
 /// The arguments of `ip` that add an SA.
 fn state(sa: &Sa) -> String {
     let Sa {
@@ -153,7 +159,8 @@ fn state(sa: &Sa) -> String {
         (None, None) => text += &format!(" enc {} {key}", cipher.xfrm),
     }
     if sa.encapsulation == Encapsulation::Udp {
-        text += &format!(" encap espinudp {UDP_PORT} {UDP_PORT} 0.0.0.0");
+        let (source, destination) = sa.ports;
+        text += &format!(" encap espinudp {source} {destination} 0.0.0.0");
     }
     text
 }
@@ -161,9 +168,10 @@ fn state(sa: &Sa) -> String {
 /// Linux asks its policies about the UDP packet around ESP as well: it needs none.
 fn bypass(sa: &Sa, end: End) -> String {
     format!(
-        "xfrm policy add src {} dst {} proto 17 dport {UDP_PORT} dir {} action allow priority 1",
+        "xfrm policy add src {} dst {} proto 17 dport {} dir {} action allow priority 1",
         sa.source,
         sa.destination,
+        sa.ports.1,
         direction(sa.from, end)
     )
 }
@@ -201,6 +209,8 @@ fn sample(suite: Suite) -> Sa {
         integrity_key: String::new(),
         sequence: Sequence::Short,
         encapsulation: Encapsulation::None,
+        ports: (UDP_PORT, UDP_PORT),
+        roams: false,
         selector: None,
         reqid: None,
     };

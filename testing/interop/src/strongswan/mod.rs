@@ -17,7 +17,7 @@ use crate::linux::Options;
 use crate::report::Report;
 use crate::row::Extent;
 use crate::sealway::Sealway;
-use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, Upper};
+use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, UDP_PORT, Upper};
 use crate::station::Station;
 use crate::suite::{self, Suite};
 use crate::traffic::{self, Stream};
@@ -201,6 +201,8 @@ fn extend(site: &mut Site, tunnel: &Tunnel, child: &keys::Child) {
             integrity_key: half.integrity_key.clone(),
             sequence: Sequence::Short,
             encapsulation: Encapsulation::Udp,
+            ports: (UDP_PORT, UDP_PORT),
+            roams: false,
             selector: None,
             reqid: Some(tunnel.number.into()),
         });
