@@ -1,4 +1,4 @@
-//! `sealway up`: the daemon, in the foreground; [`run`](self::run) is the same around one command.
+//! `sealway up`: the daemon, in the foreground; [`run`] is the same around one command.
 //!
 //! Two threads. The *worker* owns the devices and one datapath and moves packets; the *control*
 //! thread (the main one) alone changes policies and SAs, speaks with clients, follows the network

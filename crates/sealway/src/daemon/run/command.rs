@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::Pid;
 use sealway_io::namespace::Right;
 use sealway_io::{poll, process};
+use signal_hook::consts::SIGCHLD;
 
 use super::{FAILED, linger, privileges};
 
@@ -43,6 +44,8 @@ pub(super) struct Heard {
 impl Heard {
     /// In this thread and those that it starts.
     pub(super) fn from_here_on() -> io::Result<Heard> {
+        // Whoever started us may have ignored it, and then nobody would be told of a child's end.
+        signal_hook::flag::register(SIGCHLD, Arc::default())?;
         let before = SigSet::thread_get_mask()?;
         let ours: SigSet = PASSED_ON.into_iter().chain([Signal::SIGCHLD]).collect();
         ours.thread_block()?;

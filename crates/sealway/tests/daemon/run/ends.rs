@@ -27,6 +27,13 @@ fn the_commands_exit_code_is_ours() {
         }
         assert_eq!(left.interfaces(), ["lo", "veth"]);
     }
+    let mut command = left.run(Who::Ordinary, CONFIGURATION, &script());
+    let by_one_who_ignores = "set -- env --ignore-signal=CHLD \"$@\"";
+    command
+        .args(["--", "sh", "-c", "exit 42"])
+        .env("PREPARE", by_one_who_ignores);
+    let mut run = left.start(command);
+    assert_eq!(run.wait().code(), Some(42), "{}", run.said);
 }
 
 #[test]

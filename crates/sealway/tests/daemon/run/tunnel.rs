@@ -40,9 +40,10 @@ fn an_ordinary_users_curl_reaches_a_server_by_its_name_and_only_esp_in_udp_leave
     let seen = frames(&mut wire);
     let protected = seen.iter().filter(|frame| is_esp_in_udp(frame, port));
     assert!(protected.count() > 10);
+    // The gateway's first answer may go where its peer was expected.
     for frame in &seen {
         assert!(
-            is_esp_in_udp(frame, port) || is_neighbourly(frame),
+            is_esp_in_udp(frame, port) || is_esp_in_udp(frame, 4500) || is_neighbourly(frame),
             "in the clear: {frame:x?}"
         );
         let page = PAGE.as_bytes();
