@@ -2,7 +2,7 @@
 //! a Unix socket.
 //!
 //! Its thread asks the daemon as any other client would, by a connection made at the start. Nobody
-//! who scrapes is waited for: see [`visitor`].
+//! who scrapes is waited for: see `visitor.rs`.
 
 mod text;
 mod visitor;
