@@ -42,7 +42,11 @@ enum Command {
     /// At most 600 lines a file, tests apart
     Sizes,
     /// A package for Debian and its kin
-    Package,
+    Package {
+        /// Install it in a copy of this system and see it live under systemd; needs root
+        #[arg(long)]
+        boot: bool,
+    },
     /// Instructions of the engine's road beside the bare cipher's, counted by callgrind
     Instructions,
 }
@@ -79,7 +83,8 @@ fn main() -> ExitCode {
         Command::Interop(Interop::Tshark) => interop::tshark(),
         Command::Layers => layers::run(),
         Command::Sizes => sizes::run(),
-        Command::Package => package::run(),
+        Command::Package { boot: false } => package::run(),
+        Command::Package { boot: true } => package::boot(),
         Command::Instructions => instructions::run(),
     };
     match result {

@@ -23,7 +23,7 @@ enum Privilege {
     Root,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: &[Step] = &[
     Step {
         name: "format",
         privilege: Privilege::None,
@@ -64,6 +64,11 @@ const STEPS: [Step; 15] = [
         name: "package",
         privilege: Privilege::None,
         run: package::run,
+    },
+    Step {
+        name: "package under systemd",
+        privilege: Privilege::Root,
+        run: package::boot,
     },
     Step {
         name: "instructions",
@@ -118,7 +123,7 @@ pub(crate) fn run(missing: Missing) -> bool {
         );
     }
     let mut outcomes = vec![outcome("tools", || tools::provide(missing))];
-    for step in &STEPS {
+    for step in STEPS {
         outcomes.push(outcome(step.name, || {
             ensure!(is_root || step.privilege == Privilege::None, "needs root");
             (step.run)()

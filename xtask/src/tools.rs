@@ -12,7 +12,7 @@ struct Tool {
     purpose: &'static str,
 }
 
-const TOOLS: [Tool; 15] = [
+const TOOLS: &[Tool] = &[
     Tool {
         command: "cc",
         package: "gcc",
@@ -82,6 +82,16 @@ const TOOLS: [Tool; 15] = [
         command: "nft",
         package: "nftables",
         purpose: "the guard of the host",
+    },
+    Tool {
+        command: "systemctl",
+        package: "systemd",
+        purpose: "the service manager that the package is for",
+    },
+    Tool {
+        command: "pgrep",
+        package: "procps",
+        purpose: "what the package leaves running",
     },
     Tool {
         command: "valgrind",

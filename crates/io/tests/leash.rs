@@ -299,7 +299,7 @@ fn files() {
 
 /// A helper runs programs, and these do not do what is forbidden either.
 fn helper() {
-    hold_files(&Reach::nothing().run(Path::new("/"))).unwrap();
+    let hold = hold_files(&Reach::nothing().run(Path::new("/"))).unwrap();
     hold_helper().unwrap();
     let echo = Command::new("echo").arg("here").output().unwrap();
     assert_eq!(echo.stdout, b"here\n");
@@ -311,7 +311,9 @@ fn helper() {
         .unwrap()
         .links()
         .unwrap();
-    assert!(File::create("made").is_err());
+    if !matches!(hold, Hold::Nothing(_)) {
+        assert!(File::create("made").is_err());
+    }
     let refused = nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap_err();
     assert_eq!(refused, nix::Error::EPERM);
 }

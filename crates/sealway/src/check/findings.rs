@@ -78,6 +78,10 @@ impl Findings {
     pub(super) fn render(&self, colour: Colour) -> String {
         let shown = self.sorted().into_iter().filter_map(|(_, source, found)| {
             let source = self.sources.get(*source)?;
+            if source.text.is_empty() {
+                // Nothing to point at: it is empty, or could not be read.
+                return Some(format!("error: {}\n", found.message));
+            }
             Some(found.render(&source.name, &source.text, colour) + "\n")
         });
         shown.collect()

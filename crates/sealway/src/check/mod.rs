@@ -67,17 +67,21 @@ fn colour() -> Colour {
 fn summary(report: &Report) -> String {
     let elsewhere = "what the daemon's configuration says, else discard";
     let default = report.default.as_deref().unwrap_or(elsewhere);
-    let count = |severity| {
+    let counted = |count, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    };
+    let found = |severity| {
         let found = report.findings.iter();
         found.filter(|finding| finding.severity == severity).count()
     };
     format!(
-        "{}: {} policies, {} SAs; without a policy: {default}; {} errors, {} warnings",
+        "{}: {}, {}; without a policy: {default}; {}, {}",
         report.file,
-        report.policies,
-        report.sas,
-        count(Severity::Error),
-        count(Severity::Warning)
+        counted(report.policies, "policy", "policies"),
+        counted(report.sas, "SA", "SAs"),
+        counted(found(Severity::Error), "error", "errors"),
+        counted(found(Severity::Warning), "warning", "warnings")
     )
 }
 

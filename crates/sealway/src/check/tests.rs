@@ -109,8 +109,12 @@ fn what_cannot_be_used_is_an_error_with_its_place() {
     assert_eq!(wrong("a.toml", &misspelt), [("configuration", 2, 1)]);
     let missing = CONFIGURATION.replace("site.setkey", "nowhere.setkey");
     assert_eq!(wrong("a.conf", &missing), [("unreadable", 6, 11)]);
-    let nothing = files::check(std::path::Path::new("/nowhere/at/all")).report();
-    assert_eq!(nothing.worst(), Some(Severity::Error));
+    let nothing = files::check(std::path::Path::new("/nowhere/at/all"));
+    assert_eq!(nothing.report().worst(), Some(Severity::Error));
+    assert_eq!(
+        nothing.render(Colour::Never),
+        "error: cannot read /nowhere/at/all: No such file or directory (os error 2)\n"
+    );
 }
 
 #[test]
