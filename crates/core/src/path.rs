@@ -47,6 +47,8 @@ pub struct Paths {
 #[derive(Clone, Copy, Debug)]
 struct Learned {
     mtu: u16,
+    /// It takes less, where nothing less is asked of senders.
+    is_narrow: bool,
     until: Time,
 }
 
@@ -80,15 +82,30 @@ impl Paths {
             .map_or(self.link, |learned| self.link.min(learned.mtu))
     }
 
-    /// The path takes no more than `mtu` octets. Ignored below the protocol's minimum (IPv4: 576,
-    /// which no real link is below; IPv6: 1280), so that a forged report cannot shrink a path to
-    /// nothing; and where it would grow, or the table is full.
+    /// Whether the path takes less than packets are made to fit: then what is sent on it may be
+    /// fragmented there.
+    pub(crate) fn is_narrow(&self, destination: IpAddr) -> bool {
+        let learned = self.learned.get(&destination);
+        learned.is_some_and(|learned| learned.is_narrow)
+    }
+
+    /// The path takes no more than `mtu` octets. Nothing is made to fit less than the protocol's
+    /// minimum (IPv4: 576, which hardly a real link is below; IPv6: 1280), so that a forged report
+    /// cannot shrink a path to nothing: an IPv4 path of less is [narrow](Self::is_narrow). Ignored
+    /// where the path would grow, or the table is full.
     pub(crate) fn learn(&mut self, destination: IpAddr, mtu: u16, now: Time) {
+        let is_narrow = mtu < least(destination) && destination.is_ipv4();
         let mtu = mtu.max(least(destination));
+        let is_news = mtu < self.mtu(destination) || (is_narrow && !self.is_narrow(destination));
         let full = self.learned.len() >= Paths::MOST && !self.learned.contains_key(&destination);
-        if mtu < self.mtu(destination) && !full {
+        if is_news && !full {
             let until = now.after(self.memory);
-            self.learned.insert(destination, Learned { mtu, until });
+            let learned = Learned {
+                mtu,
+                is_narrow,
+                until,
+            };
+            self.learned.insert(destination, learned);
             self.stale_at = self.stale_at.min(until);
             self.generation += 1;
         }
@@ -148,9 +165,9 @@ mod tests {
         paths.learn(v4, 1400, NOW);
         assert_eq!(paths.generation(), generation);
         paths.learn(v4, 68, NOW);
-        assert_eq!(paths.mtu(v4), 576);
+        assert_eq!((paths.mtu(v4), paths.is_narrow(v4)), (576, true));
         paths.learn(v6, 100, NOW);
-        assert_eq!(paths.mtu(v6), 1280);
+        assert_eq!((paths.mtu(v6), paths.is_narrow(v6)), (1280, false));
         paths.set_link(9000);
         assert_eq!(paths.mtu(v4), 9000);
     }

@@ -1,6 +1,6 @@
 //! Commands, in transactions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(crate) struct Tables {
     link_mtu: u16,
     /// With the moment that each is forgotten.
     learned: HashMap<IpAddr, (u16, Duration)>,
+    /// IPv4 paths that take less than anybody is asked to fit, of those.
+    narrow: HashSet<IpAddr>,
     memory: Duration,
 }
 
@@ -35,6 +37,7 @@ impl Tables {
             default,
             link_mtu,
             learned: HashMap::new(),
+            narrow: HashSet::new(),
             memory: Duration::from_secs(600),
         }
     }
@@ -49,6 +52,13 @@ impl Tables {
     pub(crate) fn forget(&mut self, now: Time) {
         let elapsed = now.since(Time::default());
         self.learned.retain(|_, (_, until)| elapsed < *until);
+        let learned = &self.learned;
+        self.narrow.retain(|path| learned.contains_key(path));
+    }
+
+    /// Whether what is sent to it may be fragmented on the way, whatever it says.
+    pub(crate) fn is_narrow(&self, destination: IpAddr) -> bool {
+        self.narrow.contains(&destination)
     }
 
     /// Whether there is nothing to ask about outbound packets: they are not even looked at.
@@ -87,10 +97,14 @@ impl Tables {
             Command::SetLinkMtu(mtu) => {
                 self.link_mtu = mtu;
                 self.learned.clear();
+                self.narrow.clear();
             }
             Command::LearnPathMtu { destination, mtu } => {
-                let mtu = mtu.max(size::least_mtu(destination) as u16);
-                if mtu < self.mtu(destination) {
+                let least = size::least_mtu(destination) as u16;
+                let is_narrow = destination.is_ipv4() && mtu < least;
+                let mtu = mtu.max(least);
+                let newly_narrow = is_narrow && self.narrow.insert(destination);
+                if mtu < self.mtu(destination) || newly_narrow {
                     let until = now.since(Time::default()) + self.memory;
                     self.learned.insert(destination, (mtu, until));
                 }

@@ -221,6 +221,10 @@ impl Oracle {
             sa.sends.map_or(sa.config.id.destination, |peer| peer.ip())
         });
         let mtu = usize::from(self.tables.mtu(destination));
+        let usual = match self.tables.is_narrow(destination) {
+            true => Outside::MayBeFragmented,
+            false => Outside::AsItIs,
+        };
         let whole = |outer| {
             Ok(Fitted {
                 pieces: vec![octets.to_vec()],
@@ -229,7 +233,7 @@ impl Oracle {
         };
         let figure = size::largest(ip, &sas, mtu);
         if ip.length <= figure && origin == Origin::Read {
-            return whole(Outside::AsItIs);
+            return whole(usual);
         }
         let tunnel_first = sas[0].config.mode == SaMode::Tunnel;
         let told = figure.max(size::least_mtu(ip.source));
@@ -237,7 +241,7 @@ impl Oracle {
             _ if origin == Origin::Reassembled => whole(Outside::MayBeFragmented),
             (false, true) => Ok(Fitted {
                 pieces: split(ip, octets, figure),
-                outer: Outside::AsItIs,
+                outer: usual,
             }),
             (false, false) => whole(Outside::MayBeFragmented),
             (true, _) if ip.length <= told => whole(Outside::MayBeFragmented),

@@ -29,6 +29,8 @@ pub(crate) struct Bundle {
     pub(crate) treatment: Treatment,
     /// The largest packet of the plain header length that fits the path, as `(header, octets)`.
     pub(crate) largest: (u16, u16),
+    /// Whether the path takes less than that, so that outer packets may be fragmented.
+    pub(crate) is_narrow: bool,
     /// The SAD's generation, if a template went without an SA (level `use`).
     waiting: Option<u64>,
     paths: u64,

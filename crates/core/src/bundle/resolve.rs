@@ -48,11 +48,14 @@ pub(crate) fn resolve(
         policy: policy.cloned(),
         treatment,
         largest: (0, u16::MAX),
+        is_narrow: false,
         waiting: without.map(|_| tables.sad.generation()),
         paths: tables.paths.generation(),
     };
     let header = plain_header(key.family());
-    let mtu = tables.paths.mtu(bundle.far_end(key.destination()));
+    let far_end = bundle.far_end(key.destination());
+    let mtu = tables.paths.mtu(far_end);
+    bundle.is_narrow = tables.paths.is_narrow(far_end);
     bundle.largest = (header as u16, largest(bundle.steps(), mtu, header));
     Ok((bundle, without))
 }

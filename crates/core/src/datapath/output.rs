@@ -183,6 +183,7 @@ impl Datapath {
         fit: Fit,
     ) -> Result<Exit, DropReason> {
         let bundle = self.bundles.get(reference).ok_or(DropReason::Internal)?;
+        let is_narrow = bundle.is_narrow;
         let (first, rest) = bundle.steps().split_first().ok_or(DropReason::Internal)?;
         let mut means = Means {
             random: self.random.as_mut(),
@@ -200,7 +201,7 @@ impl Datapath {
             sealed = seal(train, &layout, step, &mut means)?;
             outermost = step;
         }
-        if fit == Fit::FragmentOutside {
+        if fit == Fit::FragmentOutside || is_narrow {
             sealed.fields.dont_fragment = DontFragment::Clear;
         }
         if sealed.is_whole(&outermost.sa) {

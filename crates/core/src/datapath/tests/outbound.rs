@@ -512,3 +512,23 @@ fn an_sa_that_was_removed_gives_no_number_that_its_successor_will_use() {
     let (egress, train) = send(&mut a, &packet);
     let _ = deliver(&mut b, arrive(egress, train.packet()));
 }
+
+#[test]
+fn on_a_path_below_the_minimum_outer_packets_may_be_fragmented() {
+    let sas = vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)];
+    let (mut a, _) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], sas);
+    let packet = build::Packet::new(ip("10.1.0.9"), ip("10.2.0.9")).dont_fragment();
+    let packet = packet.udp(4000, 53, &[7; 300]);
+    for (mtu, expected) in [
+        (576, DontFragment::Set),
+        (400, DontFragment::Clear),
+        (300, DontFragment::Clear),
+    ] {
+        let destination = ip(RIGHT);
+        a.apply(vec![Command::LearnPathMtu { destination, mtu }])
+            .unwrap();
+        a.begin(Time::default());
+        let (egress, _) = send(&mut a, &packet);
+        assert_eq!(outer_of(egress).dont_fragment, expected, "MTU {mtu}");
+    }
+}
