@@ -38,6 +38,14 @@ fn text(event: &Event) -> String {
         Event::Mapping { sa, old, new } => {
             format!("peer moved from {old} to {new}: {}", of_sa(sa))
         }
+        Event::Ike {
+            source,
+            destination,
+            data,
+        } => format!(
+            "IKE from {source} to {destination}: {} octets",
+            data.len() / 2
+        ),
         Event::Acquire(acquire) => format!(
             "SA wanted: {} {} {} {}, by policy {}",
             acquire.source, acquire.destination, acquire.protocol, acquire.mode, acquire.policy

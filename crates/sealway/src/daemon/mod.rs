@@ -308,6 +308,9 @@ impl Serving {
             reloads: 0,
             clients: 0,
             news: Vec::new(),
+            ike_hearing: worker::ike::Hearing::Nobody,
+            ike: Vec::new(),
+            ike_out: worker::ike::Queue::default(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::show::report::Place;
+
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
@@ -28,11 +30,29 @@ pub enum Request {
     /// Tell from now on what happens, an object a line.
     Monitor {},
     /// The same, and this client answers acquires: packets wait for the SAs that it makes.
-    Register {},
+    Register {
+        /// Whether it is also given the datagrams of IKE that come in on the port of ESP in UDP.
+        #[serde(default)]
+        ike: bool,
+    },
+    /// Send a datagram of IKE from the port of ESP in UDP.
+    Ike(Datagram),
     /// Give out an SPI that no SA has.
     Getspi(Getspi),
     /// End, and take away the guard. The connection closes when that is done.
     Down {},
+}
+
+/// A datagram of IKE that is to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Datagram {
+    /// From which of our addresses.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: Place,
+    /// The message, without the marker, in hexadecimal.
+    pub data: String,
 }
 
 /// What SPI is wanted.

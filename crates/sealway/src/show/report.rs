@@ -123,6 +123,15 @@ pub enum Event {
         /// Where it is.
         new: Place,
     },
+    /// A datagram of IKE came in on the port of ESP in UDP.
+    Ike {
+        /// Who sent it.
+        source: Place,
+        /// Where it arrived.
+        destination: Place,
+        /// The message, without the marker, in hexadecimal.
+        data: String,
+    },
     /// A packet needs an SA that is not there.
     Acquire(Acquire),
     /// There is a new policy.

@@ -5,12 +5,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use sealway_io::capture::Capture;
 use sealway_io::netlink::{Address, Netlink};
 use serde_json::{Value, json};
 
-use crate::host::{Daemon, Host, PATIENCE, TUNNEL, for_host, until};
+use crate::host::{Daemon, Host, PATIENCE, TUNNEL, for_host, hosts, until};
 use crate::path::network;
 
 /// At the host behind the NAT, which knows itself by its own address.
@@ -204,4 +205,91 @@ fn a_transfer_goes_on_while_a_nat_changes_its_mapping() {
         frames += 1;
     }
     assert!(frames > 1000, "{frames}");
+}
+
+#[test]
+fn datagrams_of_ike_go_to_the_key_manager_and_back_from_the_same_port() {
+    let (left, right) = hosts();
+    let a = left.up(&for_host(1, TUNNEL), "");
+    let peer = right.socket("192.0.2.2:30000");
+    let count = |name: &str| a.show("stats")["devices"][name].as_u64().unwrap();
+    let come = |message: &[u8]| {
+        let datagram = [&[0; 4], message].concat();
+        peer.send_to(&datagram, "192.0.2.1:4500").unwrap();
+    };
+    // Nobody has asked for it.
+    come(b"early");
+    until(|| count("ike_dropped") == 1);
+    let mut manager = BufReader::new(UnixStream::connect(&a.control).unwrap());
+    manager.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut hear = |asked: Option<Value>| -> Value {
+        if let Some(asked) = asked {
+            writeln!(manager.get_mut(), "{asked}").unwrap();
+        }
+        loop {
+            let mut line = String::new();
+            manager.read_line(&mut line).unwrap();
+            let said: Value = serde_json::from_str(&line).unwrap();
+            if said["event"].is_null() || said["event"] == "ike" {
+                return said;
+            }
+        }
+    };
+    let registered = hear(Some(json!({"op": "register", "ike": true})));
+    assert_eq!(registered["result"], "registered");
+    // The worker hears of it a little later.
+    until(|| {
+        let before = ["non_esp", "ike_dropped"].map(count);
+        come(b"\x01\xffinit");
+        until(|| count("non_esp") > before[0]);
+        count("ike_dropped") == before[1]
+    });
+    let place = json!({"address": "192.0.2.2", "port": 30_000});
+    assert_eq!(
+        hear(None),
+        json!({
+            "event": "ike", "source": place, "data": "01ff696e6974",
+            "destination": {"address": "192.0.2.1", "port": 4500},
+        })
+    );
+    let send = |source: &str, data: &str| json!({"op": "ike", "source": source, "destination": place, "data": data});
+    for (wrong, what) in [
+        (send("192.0.2.9", "00"), "no address of the outside"),
+        (send("192.0.2.1", "0"), "hexadecimal"),
+        (send("2001:db8::1", "00"), "nothing can be sent"),
+    ] {
+        let answer = hear(Some(wrong));
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains(what), "{message}");
+    }
+    assert_eq!(hear(Some(send("192.0.2.1", "02FE")))["status"], "ok");
+    let mut buffer = [0; 64];
+    let (octets, from) = peer.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..octets], [0, 0, 0, 0, 2, 0xfe]);
+    assert_eq!(from, "192.0.2.1:4500".parse().unwrap());
+    assert_eq!(count("ike_sent"), 1);
+    // More than the manager reads: nobody waits for it, and each is handed over, told as lost, or
+    // counted as dropped.
+    for _ in 0..3000 {
+        come(&[7; 1000]);
+    }
+    assert_eq!(a.show("sa"), json!([]));
+    let soon = Some(Duration::from_millis(100));
+    manager.get_ref().set_read_timeout(soon).unwrap();
+    let mut handed_over = 1;
+    let mut line = String::new();
+    let mut is_all = || {
+        // A line that comes in two parts goes on the next time.
+        while manager.read_line(&mut line).is_ok() {
+            let said: Value = serde_json::from_str(&line).unwrap();
+            handed_over += match said["event"].as_str() {
+                Some("ike") => 1,
+                Some("lost") => said["events"].as_u64().unwrap(),
+                _ => 0,
+            };
+            line.clear();
+        }
+        handed_over + count("ike_dropped") == count("non_esp")
+    };
+    assert!((0..100).any(|_| is_all()));
 }

@@ -84,14 +84,15 @@ fn what_there_is(daemon: &Daemon) -> (Value, Value) {
 }
 
 /// Every operation, with what it takes.
-const OPERATIONS: [(&str, &[&str]); 8] = [
+const OPERATIONS: [(&str, &[&str]); 9] = [
     ("apply", &["text", "name", "keys", "effect"]),
     ("xfrm", &["text", "name", "keys", "effect"]),
     ("show", &["what", "keys"]),
     ("reload", &[]),
     ("status", &[]),
     ("monitor", &[]),
-    ("register", &[]),
+    ("register", &["ike"]),
+    ("ike", &["source", "destination", "data"]),
     ("getspi", &["destination", "min", "max"]),
 ];
 

@@ -37,6 +37,7 @@ pub(super) struct Client {
     state: State,
     monitor: Option<Monitor>,
     is_key_manager: bool,
+    wants_ike: bool,
     is_own: bool,
 }
 
@@ -63,6 +64,8 @@ pub(super) enum Then {
     Monitor,
     /// One who is told, and answers acquires.
     Register,
+    /// The same, and given datagrams of IKE.
+    RegisterForIke,
 }
 
 /// An event as it is sent, with its line's end.
@@ -93,6 +96,7 @@ impl Client {
             state: State::Open,
             monitor: None,
             is_key_manager: false,
+            wants_ike: false,
             is_own: false,
         }
     }
@@ -144,7 +148,8 @@ impl Client {
                 if then != Then::Nothing {
                     self.monitor.get_or_insert_default();
                 }
-                self.is_key_manager |= then == Then::Register;
+                self.wants_ike |= then == Then::RegisterForIke;
+                self.is_key_manager |= matches!(then, Then::Register | Then::RegisterForIke);
             }
             start = end + 1;
             self.searched = start;
@@ -162,6 +167,11 @@ impl Client {
     /// Whether it answers acquires.
     pub(super) fn is_key_manager(&self) -> bool {
         self.is_key_manager && !self.is_done()
+    }
+
+    /// Whether it is given datagrams of IKE.
+    pub(super) fn wants_ike(&self) -> bool {
+        self.wants_ike && !self.is_done()
     }
 
     /// Tells it events, if it monitors: those that wait with it have a bound, and what is lost is

@@ -3,6 +3,7 @@
 
 mod clients;
 mod events;
+mod ike;
 mod reload;
 mod report;
 mod socket;
@@ -77,6 +78,12 @@ pub(super) struct Daemon {
     pub(super) clients: usize,
     /// What those who monitor have not been told.
     pub(super) news: Vec<show::report::Event>,
+    /// Whether anybody wants datagrams of IKE, as the worker knows it.
+    pub(super) ike_hearing: worker::ike::Hearing,
+    /// Those that have not been handed over.
+    pub(super) ike: Vec<worker::ike::Datagram>,
+    /// How many wait to be sent.
+    pub(super) ike_out: worker::ike::Queue,
 }
 
 /// Streams that become readable when a signal comes.
@@ -173,6 +180,8 @@ impl Daemon {
                 return Ok(());
             }
             self.tell(clients, &mut watch);
+            self.hand_over_ike(clients);
+            self.listen_for_ike(clients);
             clients.retain(|client| !client.is_done());
             self.attend(clients.iter().any(Client::is_key_manager));
             if ready.connection {
@@ -248,6 +257,7 @@ impl Daemon {
             match self.worker.events.try_recv() {
                 Ok(Event::TooBig { destination, mtu }) => self.learn_mtu(destination, mtu),
                 Ok(Event::Engine(event)) => self.happened(&event),
+                Ok(Event::Ike(datagram)) => self.ike.push(datagram),
                 Ok(Event::Failed(what)) => tracing::warn!("{what}"),
                 Ok(Event::Gone(device)) => bail!("the device {device} was removed"),
                 Err(TryRecvError::Empty) => return Ok(()),
@@ -379,12 +389,16 @@ impl Daemon {
                 then = Then::Monitor;
                 Reply::ok("monitoring")
             }
-            Ok(Request::Register {}) => {
-                then = Then::Register;
+            Ok(Request::Register { ike }) => {
+                then = match ike {
+                    true => Then::RegisterForIke,
+                    false => Then::Register,
+                };
                 // Before it is told: what it sends next may need an SA.
                 self.attend(true);
                 Reply::ok("registered")
             }
+            Ok(Request::Ike(datagram)) => self.send_ike(&datagram),
             Ok(Request::Getspi(wanted)) => self.get_spi(&wanted),
             Ok(Request::Down {}) => {
                 self.asked_to_end = true;

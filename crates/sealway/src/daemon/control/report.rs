@@ -198,6 +198,8 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         .zip(worker.failures)
         .map(|(failure, count)| (failure.name(), count));
     let devices = failures.chain([
+        ("ike_dropped", worker.ike_dropped),
+        ("ike_sent", worker.ike_sent),
         ("keepalives", worker.keepalives),
         ("keepalives_sent", worker.keepalives_sent),
         ("non_esp", worker.non_esp),

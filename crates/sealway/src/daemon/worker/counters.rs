@@ -83,6 +83,10 @@ pub(in crate::daemon) struct Counters {
     pub(in crate::daemon) peers_moved: u64,
     /// Datagrams for a key manager (RFC 3948 §2.2).
     pub(in crate::daemon) non_esp: u64,
+    /// Of those, what nobody is there for, or what there was no room for.
+    pub(in crate::daemon) ike_dropped: u64,
+    /// Datagrams of a key manager's that were sent.
+    pub(in crate::daemon) ike_sent: u64,
     /// Reports of packets that were too big, believed.
     pub(in crate::daemon) too_big_heard: u64,
     /// Such reports that nothing of ours can have caused.

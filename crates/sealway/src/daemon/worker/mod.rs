@@ -2,6 +2,7 @@
 //! datapath, its devices and its counters, and learns of everything else by [`Request`].
 
 mod counters;
+pub(super) mod ike;
 mod let_out;
 mod own;
 
@@ -44,6 +45,10 @@ pub(super) enum Request {
     Publish(Sender<()>),
     /// The interface that each of our addresses belongs to, sorted.
     Interfaces(Vec<(IpAddr, u32)>),
+    /// Whether a key manager's datagrams are to be handed on.
+    HearIke(ike::Hearing),
+    /// Send a key manager's datagram.
+    Ike(ike::Datagram),
     /// End.
     Stop,
 }
@@ -62,6 +67,8 @@ pub(super) enum Event {
     Gone(String),
     /// A kind of failure, told once in a while.
     Failed(String),
+    /// A datagram for a key manager.
+    Ike(ike::Datagram),
     /// What the engine tells.
     Engine(sealway_core::Event),
 }
@@ -133,6 +140,8 @@ pub(super) fn run(
         own: Own::new(addresses, devices.outside.port()),
         let_out: LetOut::new(),
         interfaces: Vec::new(),
+        ike_hearing: ike::Hearing::default(),
+        ike: ike::Queue::default(),
         keepalive,
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
@@ -177,6 +186,9 @@ struct Worker<'d> {
     own: Own,
     let_out: LetOut,
     interfaces: Vec<(IpAddr, u32)>,
+    ike_hearing: ike::Hearing,
+    /// Datagrams that wait for control to hand them on.
+    ike: ike::Queue,
     keepalive: Option<Duration>,
     counters: Counters,
     /// When each kind of failure was told last.
@@ -197,6 +209,8 @@ impl Worker<'_> {
                     let _ = done.send(());
                 }
                 Request::Interfaces(interfaces) => self.interfaces = interfaces,
+                Request::HearIke(hearing) => self.ike_hearing = hearing,
+                Request::Ike(datagram) => self.send_ike(&datagram),
                 Request::Stop => return Next::Stop,
             }
         }
@@ -293,9 +307,9 @@ impl Worker<'_> {
                 let verdict = self.datapath.input(packet);
                 self.carry_out(verdict);
             }
-            Received::Datagram { kind, .. } => match kind {
+            Received::Datagram { kind, outer, train } => match kind {
                 UdpKind::Keepalive => self.counters.keepalives += 1,
-                UdpKind::NonEsp | UdpKind::Esp => self.counters.non_esp += 1,
+                UdpKind::NonEsp | UdpKind::Esp => self.heard_ike(&outer, train.packet()),
             },
             Received::TooBig(report) => self.hear(&report),
         }

@@ -103,6 +103,8 @@ fn a_packet_out_and_in_again_costs_no_allocation() {
             own: Own::new(&[], 4500),
             let_out: LetOut::new(),
             interfaces: vec![("127.0.0.1".parse().unwrap(), 1)],
+            ike_hearing: ike::Hearing::Nobody,
+            ike: ike::Queue::default(),
             keepalive: None,
             counters: Counters::default(),
             told: [None; Failure::ALL.len()],
