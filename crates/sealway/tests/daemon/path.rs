@@ -2,19 +2,23 @@
 //! passes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
 use sealway_io::capture::Capture;
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::{Address, Netlink, Route, State};
 use sealway_io::sysctl;
+use sealway_wire::{icmp, ipv4, protocol, put};
 
-use crate::host::{Host, PATIENCE, POLICIES, SAS, TUNNEL, for_host, until};
+use crate::host::{Daemon, Host, PATIENCE, POLICIES, SAS, TUNNEL, exchange, for_host, until};
 
 /// The links on both sides of the router, in it and in the hosts.
 const LINKS: [&str; 2] = ["left", "right"];
@@ -30,6 +34,75 @@ fn tcp_goes_on_in_udp_over_ipv6_while_the_path_shrinks_and_grows() {
         text.replace("192.0.2.", "2001:db8:0:2::")
             .replace("198.51.100.", "2001:db8:0:100::")
             .replace(" esp 0x", " esp-udp 0x")
+    });
+}
+
+#[test]
+fn what_has_to_pass_a_path_below_the_minimum_of_ipv4_is_fragmented_on_it() {
+    let (left, router, right) = network();
+    let (_a, _b) = up_over_ipv4(&left, &right);
+    set_mtu(&router, "right", 400);
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    for octets in [200, 400, 450, 500] {
+        exchange(&here, &there, &vec![7; octets]);
+    }
+}
+
+#[test]
+fn a_forged_report_is_disbelieved_unless_it_quotes_an_spi_of_ours() {
+    let (left, router, right) = network();
+    let (a, _b) = up_over_ipv4(&left, &right);
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    let count = |name: &str| a.show("stats")["devices"][name].as_u64().unwrap();
+    report_too_big(&router, 0x99999, 1000);
+    until(|| count("too_big_disbelieved") == 1);
+    exchange(&here, &there, &[1; 1200]);
+    assert_eq!((count("too_big_heard"), a.dropped("too_big")), (0, 0));
+    report_too_big(&router, 0x10001, 1000);
+    until(|| count("too_big_heard") == 1);
+    until(|| {
+        let _ = here.send_to(&[2; 1200], there.local_addr().unwrap());
+        a.dropped("too_big") > 0
+    });
+}
+
+/// IPv4 outside, and both families inside.
+fn up_over_ipv4(left: &Host, right: &Host) -> (Daemon, Daemon) {
+    let up = |host: &Host, number| {
+        let configuration = for_host(number, TUNNEL)
+            .replace(", \"2001:db8::1\"", "")
+            .replace(", \"2001:db8::2\"", "");
+        let script = SAS.to_owned() + &for_host(number, POLICIES);
+        host.up(&elsewhere(&configuration), &elsewhere(&script))
+    };
+    (up(left, 1), up(right, 2))
+}
+
+/// What anybody on the way can send to the left host: a report of a packet of this SPI.
+fn report_too_big(router: &Host, spi: u32, mtu: u16) {
+    let (source, destination) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 2));
+    let mut quoted = [0; 1400];
+    let mut header = ipv4::Header::new(source, destination, protocol::ESP, 1400);
+    header.update_checksum();
+    put(&mut quoted, 0, &header).unwrap();
+    quoted[ipv4::HEADER..][..4].copy_from_slice(&spi.to_be_bytes());
+    let answer = icmp::Answer {
+        source: Ipv4Addr::new(192, 0, 2, 254),
+        destination: source,
+    };
+    let mut report = [0; icmp::LONGEST_ERROR];
+    let length = answer.too_big(&mut report, &quoted, mtu).unwrap();
+    router.namespace.run(move || {
+        let raw = socket(
+            AddressFamily::Inet,
+            SockType::Raw,
+            SockFlag::empty(),
+            SockProtocol::Icmp,
+        )
+        .unwrap();
+        let to = SockaddrIn::new(192, 0, 2, 1, 0);
+        let octets = &report[ipv4::HEADER..length];
+        sendto(raw.as_raw_fd(), octets, &to, MsgFlags::empty()).unwrap();
     });
 }
 
