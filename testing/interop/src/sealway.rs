@@ -118,6 +118,19 @@ impl Sealway {
         Ok(())
     }
 
+    /// Octets of memory that the daemon has in use.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
+        let kibibytes = status.lines().find_map(|line| {
+            let figure = line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?;
+            figure.parse::<u64>().ok()
+        });
+        Ok(kibibytes.context("the daemon has ended")? << 10)
+    }
+
     /// The counter of a device, such as `too_big_heard`.
     ///
     /// # Errors

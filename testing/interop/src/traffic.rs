@@ -17,7 +17,7 @@ pub const STREAM: usize = 16 << 20;
 /// Octets of ping: in one packet, near the MTU, in three fragments.
 const PINGS: [u16; 3] = [56, 1400, 4000];
 /// The port of the stream.
-const PORT: u16 = 5201;
+pub(crate) const PORT: u16 = 5201;
 /// How long the pings of a row, or its stream, may take.
 const LIMIT: Duration = Duration::from_secs(90);
 

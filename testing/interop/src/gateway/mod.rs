@@ -4,6 +4,7 @@
 mod crash;
 mod nat;
 mod recorder;
+mod reload;
 mod scene;
 mod sizes;
 mod stranger;
@@ -37,6 +38,8 @@ enum Story {
     Stranger,
     /// The daemon is killed in mid-transfer and started again.
     Crash,
+    /// The daemon reads its files again and again.
+    Reload,
     /// The path shrinks in mid-transfer and grows again.
     Sizes,
     /// Our end is behind a NAT, which chooses another port in mid-transfer.
@@ -62,6 +65,7 @@ fn chapters() -> Vec<Chapter> {
         (Story::Stranger, V6, V6, None),
         (Story::Crash, V4, V4, None),
         (Story::Crash, V6, V6, Udp),
+        (Story::Reload, V4, V4, None),
         (Story::Sizes, V4, V4, None),
         (Story::Sizes, V4, V6, Udp),
         (Story::Sizes, V6, V4, None),
@@ -105,6 +109,7 @@ impl fmt::Display for Chapter {
         let story = match self.story {
             Story::Stranger => "a stranger's clear packets",
             Story::Crash => "killed in mid-transfer, restarted, replayed",
+            Story::Reload => "reloaded again and again in mid-transfer",
             Story::Sizes => "path cut to 1280 and restored in mid-transfer",
             Story::Nat => "behind a NAT that rebinds in mid-transfer",
             Story::Roam => "peer behind a NAT that rebinds in mid-transfer",
@@ -141,6 +146,7 @@ pub fn rows(
             match chapter.story {
                 Story::Stranger => stranger::run(&scene, &row, number),
                 Story::Crash => crash::run(&mut scene, &row, number, stream),
+                Story::Reload => reload::run(&scene, &row, number, stream),
                 Story::Sizes => sizes::run(&scene, &row, number, stream),
                 Story::Nat => nat::ours(&scene, &row, number, stream),
                 Story::Roam => nat::peers(&scene, &row, number, stream),
