@@ -84,7 +84,8 @@ impl Inbound {
 
     /// What a socket gave is opened and admitted here, in line, and its layout stays where it was
     /// found: one that is copied has to wait for its fields.
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(super) fn receive<'d>(
         &mut self,
         batch: &mut Batch<'d>,
@@ -204,8 +205,8 @@ impl Inbound {
                 }
             }
         }
-        if sa.config.may_roam() && is_newest(sa, sequence) {
-            self.roaming.follow(batch, sa, outer);
+        if sa.config.may_roam() {
+            self.roaming.follow(batch, sa, outer, sequence);
         }
         Ok(sa)
     }
@@ -305,12 +306,11 @@ fn uncover(
         (SaMode::Tunnel, _) => return Err(DropReason::ModeMismatch),
     };
     match carried {
-        Carried::Payload if sa.config.may_roam() => {
+        Carried::Payload => {
             // The peer is who it was, wherever it roams.
             let source = sa.config.source;
             xform::leave(train, &opened, &Outer { source, ..*outer }, before)?;
         }
-        Carried::Payload => xform::leave(train, &opened, outer, before)?,
         Carried::Packet(_) => {
             train.truncate(opened.start + opened.length);
             train.trim_front(opened.start);
@@ -345,12 +345,6 @@ fn check_outer(sa: &Sa, outer: &Outer) -> Result<(), DropReason> {
         return Err(DropReason::OuterSource);
     }
     Ok(())
-}
-
-/// Whether no number above this one, which was accepted, has been accepted before.
-fn is_newest(sa: &Sa, sequence: u64) -> bool {
-    let window = sa.runtime.replay.as_ref();
-    window.is_some_and(|window| window.top() == sequence)
 }
 
 /// What came out of the SA against the SA's own selectors (RFC 4301 §5.2 step 4).

@@ -41,9 +41,18 @@ impl Roaming {
     }
 
     /// Tells if the peer of an SA that lets it roam has moved: to be asked of a packet that has
-    /// verified and is newer than any before it.
-    #[inline(never)]
-    pub(super) fn follow(&mut self, batch: &mut Batch<'_>, sa: &Arc<Sa>, outer: &Outer) {
+    /// verified, with its number. Only one that is newer than any before it says where a peer is.
+    #[cold]
+    pub(super) fn follow(
+        &mut self,
+        batch: &mut Batch<'_>,
+        sa: &Arc<Sa>,
+        outer: &Outer,
+        sequence: u64,
+    ) {
+        if !is_newest(sa, sequence) {
+            return;
+        }
         let Encapsulation::Udp { source: port, .. } = outer.encapsulation else {
             return;
         };
@@ -68,4 +77,10 @@ fn can_be_sent_to(peer: &SocketAddr) -> bool {
         IpAddr::V6(v6) => !(v6.is_multicast() || v6.is_unspecified() || v6.is_loopback()),
     };
     is_one_host && peer.port() != 0
+}
+
+/// Whether no number above this one, which was accepted, has been accepted before.
+fn is_newest(sa: &Sa, sequence: u64) -> bool {
+    let window = sa.runtime.replay.as_ref();
+    window.is_some_and(|window| window.top() == sequence)
 }
