@@ -304,6 +304,8 @@ fn add() -> impl Strategy<Value = Box<Add>> {
         (add.source, add.destination) = (source, destination);
         (add.spi, add.protocol) = (spi.into(), protocol.into());
         add.udp = udp.filter(|_| is_esp);
+        let is_in_udp = add.udp.is_some();
+        add.roams = add.roams.filter(|_| is_in_udp);
         add.encryption = is_esp.then_some(encryption);
         add.authentication = (!is_esp || has_both).then_some(authentication);
         Box::new(add)
