@@ -77,7 +77,7 @@ pub fn ping(from: &dyn Host, (source, destination): (IpAddr, IpAddr)) -> Result<
         // DF clear: fragments are wanted. The first packet may be lost to path MTU discovery. With
         // `-w` ping waits for answers, without it for no more than twice as long as others took.
         script += &format!(
-            "ping -n -q -M dont -I {source} -s {size} -c 3 -i 0.2 -w 20 {destination} >/dev/null ||
+            "ping -n -q -M dont -I {source} -s {size} -c 3 -i 0.02 -w 20 {destination} >/dev/null ||
                {{ echo a ping of {size} octets got no answer; exit 1; }}\n"
         );
     }
