@@ -204,6 +204,19 @@ impl Client {
         }
     }
 
+    /// Gives it what a stranger sent, unless more than half of the room for events would be taken:
+    /// the rest is for ours. An event alone always finds room.
+    pub(super) fn offer(&mut self, event: &[u8]) -> Option<()> {
+        let has_lost = self.monitor.is_some_and(|monitor| monitor.lost > 0);
+        let fits = self.unsent.len() + event.len() <= MOST_UNTOLD / 2;
+        if has_lost || !(fits || self.unsent.is_empty()) {
+            return None;
+        }
+        self.unsent.extend_from_slice(event);
+        self.send();
+        Some(())
+    }
+
     fn line_end(&self) -> Option<usize> {
         let found = self.received[self.searched..]
             .iter()
@@ -366,5 +379,40 @@ mod tests {
         let (lost, got) = numbers.split_last().unwrap();
         assert_eq!(*lost + got.len() as u64, 100_000);
         assert!(got.iter().zip(1_000_000..).all(|(got, sent)| *got == sent));
+    }
+
+    #[test]
+    fn a_flood_of_strangers_datagrams_keeps_no_event_from_a_slow_client() {
+        let (mut client, mut stream) = client();
+        stream.write_all(b"register\n").unwrap();
+        client.serve(|_| Answer {
+            line: b"registered".to_vec(),
+            then: Then::RegisterForIke,
+        });
+        let theirs = vec![b'i'; 1000];
+        let taken = (0..10_000).filter(|_| client.offer(&theirs).is_some());
+        assert!(taken.count() < 10_000);
+        assert!(client.unsent.len() <= MOST_UNTOLD / 2);
+        let ours = line(&Event::Lost { events: 7 });
+        for _ in 0..1000 {
+            client.tell(std::slice::from_ref(&ours));
+        }
+        assert_eq!(client.monitor.map(|monitor| monitor.lost), Some(0));
+        let mut heard = String::new();
+        while !client.unsent.is_empty() {
+            heard += &told(&mut stream);
+            client.serve(echo);
+        }
+        heard += &told(&mut stream);
+        let ours = String::from_utf8(ours).unwrap();
+        assert_eq!(heard.matches(ours.trim_end()).count(), 1000);
+    }
+
+    #[test]
+    fn the_longest_datagram_is_given_to_a_client_that_reads() {
+        let (mut client, _stream) = client();
+        // More than its socket takes at once.
+        assert!(client.offer(&vec![b'i'; 8 * MOST_UNTOLD]).is_some());
+        assert!(client.offer(b"more").is_none());
     }
 }

@@ -27,7 +27,8 @@ impl Daemon {
         }
     }
 
-    /// Hands what came in to those who asked for it.
+    /// Hands what came in to those who asked for it. Strangers sent it: who is slow to read is given
+    /// none before he is kept from hearing what we have to tell.
     pub(super) fn hand_over_ike(&mut self, clients: &mut [Client]) {
         for datagram in std::mem::take(&mut self.ike) {
             let event = Event::Ike {
@@ -35,9 +36,11 @@ impl Daemon {
                 destination: report::place(datagram.destination),
                 data: hex(&datagram.message),
             };
-            let line = [clients::line(&event)];
+            let line = clients::line(&event);
             let wanting = clients.iter_mut().filter(|client| client.wants_ike());
-            wanting.for_each(|client| client.tell(&line));
+            if wanting.filter_map(|client| client.offer(&line)).count() == 0 {
+                datagram.place.was_in_vain();
+            }
         }
     }
 
@@ -68,7 +71,7 @@ impl Daemon {
             source: SocketAddr::new(asked.source, 0),
             destination,
             message,
-            _place: place,
+            place,
         }));
         Reply::ok(())
     }

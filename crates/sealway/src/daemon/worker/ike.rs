@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
 use sealway_wire::esp::NON_ESP_MARKER;
@@ -23,7 +23,7 @@ pub(in crate::daemon) struct Datagram {
     /// Without the marker.
     pub(in crate::daemon) message: Vec<u8>,
     /// Its place among those that wait, held until it is gone.
-    pub(in crate::daemon) _place: Place,
+    pub(in crate::daemon) place: Place,
 }
 
 /// Whether anybody asked for what comes in.
@@ -36,9 +36,16 @@ pub(in crate::daemon) enum Hearing {
     KeyManager,
 }
 
-/// How many datagrams wait in one direction: no more than [`MOST`](Self::MOST).
+/// How many datagrams wait in one direction, no more than [`MOST`](Self::MOST), and how many waited
+/// for nothing.
 #[derive(Clone, Debug, Default)]
-pub(in crate::daemon) struct Queue(Arc<AtomicUsize>);
+pub(in crate::daemon) struct Queue(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    now: AtomicUsize,
+    in_vain: AtomicU64,
+}
 
 /// A place in a queue, free again when it is dropped.
 #[derive(Debug)]
@@ -50,17 +57,29 @@ impl Queue {
 
     /// A place, if one is free. One thread takes, another frees.
     pub(in crate::daemon) fn take(&self) -> Option<Place> {
-        if self.0.load(Relaxed) >= Queue::MOST {
+        if self.0.now.load(Relaxed) >= Queue::MOST {
             return None;
         }
-        self.0.fetch_add(1, Relaxed);
+        self.0.now.fetch_add(1, Relaxed);
         Some(Place(self.clone()))
+    }
+
+    /// How many nobody has taken in the end.
+    pub(super) fn in_vain(&self) -> u64 {
+        self.0.in_vain.load(Relaxed)
+    }
+}
+
+impl Place {
+    /// What waited here nobody takes.
+    pub(in crate::daemon) fn was_in_vain(&self) {
+        self.0.0.in_vain.fetch_add(1, Relaxed);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Relaxed);
+        self.0.0.now.fetch_sub(1, Relaxed);
     }
 }
 
@@ -88,7 +107,7 @@ impl Worker<'_> {
             source: SocketAddr::new(outer.source, source),
             destination: SocketAddr::new(outer.destination, destination),
             message: message.to_vec(),
-            _place: place,
+            place,
         }));
     }
 
@@ -113,5 +132,22 @@ impl Worker<'_> {
             Ok(()) => self.counters.ike_sent += 1,
             Err(error) => self.fail(Failure::of(&error), &error),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_wait_than_there_are_places_and_a_place_is_free_again() {
+        let queue = Queue::default();
+        let mut places: Vec<_> = (0..Queue::MOST).map(|_| queue.take().unwrap()).collect();
+        assert!(queue.take().is_none());
+        places.pop().unwrap().was_in_vain();
+        assert_eq!(queue.in_vain(), 1);
+        let again = queue.take();
+        assert!(again.is_some() && queue.take().is_none());
     }
 }

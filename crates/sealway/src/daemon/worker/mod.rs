@@ -218,9 +218,11 @@ impl Worker<'_> {
     }
 
     fn publish(&self) {
+        let mut worker = self.counters.clone();
+        worker.ike_dropped += self.ike.in_vain();
         let snapshot = Snapshot {
             engine: self.datapath.stats().clone(),
-            worker: self.counters.clone(),
+            worker,
             outside: self.devices.outside.counters(),
         };
         *self
