@@ -42,6 +42,8 @@ ip -n control link set vec0 up
 ip -n control link set lo up
 ip link set vec1 name data0
 ip link set data0 address "$sw_mac"
+# It is silent until the other end is in its place.
+echo 1 > /proc/sys/net/ipv6/conf/data0/disable_ipv6
 ip link set data0 up
 
 echo "SEALWAY-PEER-READY $(uname -r)"

@@ -100,6 +100,14 @@ impl Peer {
             )?
             .ok()
             .context("cannot connect the peer's data device")?;
+        // Not before: a tap is down while it moves, and one frame refused there stops the guest's
+        // device for good. Without addresses it has nothing to say.
+        self.sh(
+            "echo 0 > /proc/sys/net/ipv6/conf/data0/disable_ipv6",
+            Duration::from_secs(10),
+        )?
+        .ok()
+        .context("the peer's data device gets no IPv6")?;
         Ok(self)
     }
 
