@@ -44,6 +44,29 @@ fn after_a_kill_the_next_start_works() {
 }
 
 #[test]
+fn down_ends_no_daemon_that_was_started_with_another_file() {
+    let (left, _right) = hosts();
+    let mut a = left.up(&for_host(1, TUNNEL), SAS);
+    let own = left.directory.path().join("sealway.toml");
+    let other = left.directory.path().join("other.toml");
+    std::fs::copy(&own, &other).unwrap();
+    let down = |file: &std::path::Path| {
+        let mut down = sealway();
+        down.arg("down").arg(file);
+        left.namespace.run(move || down.output().unwrap())
+    };
+    let refused = down(&other);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        !refused.status.success() && said.contains("sealway.toml` ends it"),
+        "{said}"
+    );
+    done(&a.run(&["status"]));
+    assert!(down(&own).status.success());
+    assert!(a.wait().success(), "{}", a.said);
+}
+
+#[test]
 fn it_keeps_two_capabilities_and_its_memory() {
     let (left, _right) = hosts();
     let a = left.up(&for_host(1, TUNNEL), SAS);

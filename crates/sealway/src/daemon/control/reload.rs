@@ -32,7 +32,8 @@ impl Files {
     /// Everything that is there was brought by files.
     pub(in crate::daemon) fn new(path: PathBuf, config: Config, tables: &Tables) -> Files {
         Files {
-            path,
+            // Others ask for its name.
+            path: std::path::absolute(&path).unwrap_or(path),
             config,
             sas: tables.sad.iter().map(|sa| sa.serial).collect(),
             policies: tables.spd.iter().map(|policy| policy.id).collect(),
