@@ -111,11 +111,7 @@ impl Keys {
 fn random_digits(octets: usize) -> Result<Zeroizing<String>> {
     let mut key = Zeroizing::new(vec![0; octets]);
     getrandom::fill(&mut key).context("the kernel gives no random octets for keys")?;
-    let mut digits = Zeroizing::new(String::with_capacity(2 * octets));
-    for octet in key.iter() {
-        let _ = write!(digits, "{octet:02x}");
-    }
-    Ok(digits)
+    Ok(Zeroizing::new(hex::encode(&*key)))
 }
 
 /// The ends of the flow's SA from this end.

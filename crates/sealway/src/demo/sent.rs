@@ -42,10 +42,6 @@ fn line<'a>(flow: &'a Flow, datagram: &Datagram) -> Line<'a> {
         protected: flow.protection() == Protection::Protect,
         source: datagram.source.to_string(),
         destination: datagram.destination.to_string(),
-        payload: datagram
-            .payload
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect(),
+        payload: hex::encode(&datagram.payload),
     }
 }

@@ -1,6 +1,5 @@
 //! Datagrams of IKE, between the worker, which has the port, and the clients that asked for them.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use sealway_wire::esp::NON_ESP_MARKER;
@@ -34,7 +33,7 @@ impl Daemon {
             let event = Event::Ike {
                 source: report::place(datagram.source),
                 destination: report::place(datagram.destination),
-                data: hex(&datagram.message),
+                data: hex::encode(&datagram.message),
             };
             let line = clients::line(&event);
             let wanting = clients.iter_mut().filter(|client| client.wants_ike());
@@ -59,7 +58,10 @@ impl Daemon {
                 asked.source
             ));
         }
-        let Some(message) = unhex(&asked.data).filter(|message| message.len() <= LONGEST) else {
+        let Some(message) = hex::decode(&asked.data)
+            .ok()
+            .filter(|message| message.len() <= LONGEST)
+        else {
             return Reply::error(format!(
                 "data is to be hexadecimal, of at most {LONGEST} octets"
             ));
@@ -74,39 +76,5 @@ impl Daemon {
             place,
         }));
         Reply::ok(())
-    }
-}
-
-fn hex(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let octet = |[high, low]: &[u8; 2]| Some((digit(*high)? << 4 | digit(*low)?) as u8);
-    rest.is_empty().then(|| pairs.iter().map(octet).collect())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_back(octets: Vec<u8>) {
-            prop_assert_eq!(unhex(&hex(&octets)), Some(octets));
-        }
-
-        #[test]
-        fn random_text_never_panics(text: String) {
-            let _ = unhex(&text);
-        }
     }
 }

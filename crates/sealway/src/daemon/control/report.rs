@@ -59,8 +59,8 @@ pub(super) fn sa(sa: &Sa, tables: &Tables, keys: KeyDisplay, now: Time) -> repor
         keys: match keys {
             KeyDisplay::Masked => None,
             KeyDisplay::Shown => Some(report::Keys {
-                encryption: hex(&config.encryption_key),
-                authentication: hex(&config.authentication_key),
+                encryption: digits(&config.encryption_key),
+                authentication: digits(&config.authentication_key),
             }),
         },
     }
@@ -100,14 +100,8 @@ fn limits(lifetime: &Lifetime) -> report::Limits {
     }
 }
 
-fn hex(key: &SecretKey) -> Zeroizing<String> {
-    use std::fmt::Write as _;
-    let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
-    for octet in key.expose() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
+fn digits(key: &SecretKey) -> Zeroizing<String> {
+    Zeroizing::new(hex::encode(key.expose()))
 }
 
 pub(super) fn policy(policy: &Policy) -> report::Policy {

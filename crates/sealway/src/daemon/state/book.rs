@@ -135,7 +135,7 @@ impl Book {
 
     /// As it is written.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{TITLE}\nsalt {}\n", hex(&self.salt));
+        let mut text = format!("{TITLE}\nsalt {}\n", hex::encode(self.salt));
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(_, entry)| entry.age);
         for (print, entry) in entries {
@@ -147,9 +147,13 @@ impl Book {
                 ..
             } = entry;
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{} {name} | {sent} {received} {iv_start}", hex(print));
+            let _ = writeln!(
+                text,
+                "{} {name} | {sent} {received} {iv_start}",
+                hex::encode(print)
+            );
         }
-        let sum = hex(&Sha256::digest(text.as_bytes()));
+        let sum = hex::encode(Sha256::digest(text.as_bytes()));
         let _ = writeln!(text, "sum {sum}");
         text
     }
@@ -168,13 +172,13 @@ impl Book {
         if !body.starts_with(TITLE) {
             return Err("it was written by another version".into());
         }
-        if sum != hex(&Sha256::digest(covered)) {
+        if sum != hex::encode(Sha256::digest(covered)) {
             return Err("its checksum is wrong".into());
         }
         let mut lines = body.lines().skip(1);
         let salt = lines
             .next()
-            .and_then(|line| unhex(line.strip_prefix("salt ")?));
+            .and_then(|line| from_digits(line.strip_prefix("salt ")?));
         let salt = salt.ok_or("its salt cannot be read")?;
         let entries = lines
             .zip(1..)
@@ -198,28 +202,12 @@ fn entry(line: &str, age: u64) -> Option<(Print, Entry)> {
         iv_start: next()?,
         age,
     };
-    Some((unhex(print)?, entry))
+    Some((from_digits(print)?, entry))
 }
 
-fn hex(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{octet:02x}");
-    }
-    text
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let digit = |digit: u8| char::from(digit).to_digit(16);
+fn from_digits<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut octets = [0; N];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-        *octet = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
+    hex::decode_to_slice(digits, &mut octets).ok()?;
     Some(octets)
 }
 
@@ -296,7 +284,7 @@ mod tests {
         #[test]
         fn random_lines_never_panic(lines in "(salt [0-9a-f]{0,70}\n)?([0-9a-f]{0,40} [ -~\n]{0,60}\\|[ 0-9]{0,40}\n){0,4}") {
             let text = format!("{TITLE}\n{lines}");
-            let sum = hex(&Sha256::digest(text.as_bytes()));
+            let sum = hex::encode(Sha256::digest(text.as_bytes()));
             let _ = Book::read(format!("{text}sum {sum}\n").as_bytes());
         }
     }

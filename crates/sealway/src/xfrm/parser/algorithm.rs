@@ -1,6 +1,7 @@
 //! Algorithms by the names of the Linux kernel's crypto API, and their keys.
 
 use sealway_setkey::{Authentication, Diagnostic, Encryption, Key, KeyedAlgorithm, Spanned};
+use zeroize::Zeroizing;
 
 use super::{Parsed, Words, expected, refused};
 
@@ -64,7 +65,7 @@ impl Words<'_> {
             .or_else(|| word.value.strip_prefix("0X"))
         {
             None => word.value.as_bytes().to_vec(),
-            Some(digits) => hex(digits).ok_or_else(|| {
+            Some(digits) => octets(digits).ok_or_else(|| {
                 Box::new(Diagnostic::new(
                     word.span,
                     "a key is an even number of hex digits",
@@ -75,13 +76,11 @@ impl Words<'_> {
     }
 }
 
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
-    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => Some((digit(*high)? << 4 | digit(*low)?) as u8),
-        _ => None,
-    });
-    pairs.collect()
+fn octets(digits: &str) -> Option<Vec<u8>> {
+    // Of its final length at once: what grows leaves parts of a key behind.
+    let mut octets = Zeroizing::new(vec![0; digits.len() / 2]);
+    hex::decode_to_slice(digits, &mut octets).ok()?;
+    Some(std::mem::take(&mut *octets))
 }
 
 fn cipher(name: &Spanned<&str>) -> Parsed<Spanned<Encryption>> {
