@@ -27,6 +27,18 @@ pub enum DontFragment {
     Set,
 }
 
+impl From<bool> for DontFragment {
+    /// As the bit stands in a header.
+    #[inline]
+    fn from(is_set: bool) -> Self {
+        if is_set {
+            DontFragment::Set
+        } else {
+            DontFragment::Clear
+        }
+    }
+}
+
 /// The facts of an outermost IP header, sent or received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outer {

@@ -157,6 +157,25 @@ fn an_spi_that_was_given_is_nobody_elses() {
 }
 
 #[test]
+fn no_more_than_1024_spis_wait_for_their_sas() {
+    let mut control = control();
+    let destination = "192.0.2.2".parse().unwrap();
+    let get = |control: &mut Control| {
+        let protocol = crate::sad::Protocol::Esp;
+        control.get_spi(destination, protocol, &(0x1000..=0x2000), 0x1000)
+    };
+    for _ in 0..1024 {
+        assert!(get(&mut control).is_some());
+    }
+    assert!(get(&mut control).is_none());
+    control
+        .apply(vec![Command::AddSa(Box::new(config(0x1000)))])
+        .unwrap();
+    assert!(get(&mut control).is_some(), "one has its SA");
+    assert!(get(&mut control).is_none());
+}
+
+#[test]
 fn an_spi_that_was_given_is_free_again_after_half_a_minute_or_with_its_sa() {
     let mut control = control();
     let destination = "192.0.2.2".parse().unwrap();

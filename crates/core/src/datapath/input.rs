@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use sealway_packet::{Arrival, DontFragment, Encapsulation, Outer, Train};
+use sealway_packet::{Arrival, Encapsulation, Outer, Train};
 use sealway_wire::{Family, Layout, esp, protocol, view};
 
 use super::admit::Decision;
@@ -270,11 +270,7 @@ fn protected_for_us(
         interface,
         tos: layout.tos(packet),
         hop_limit: layout.hop_limit(packet),
-        dont_fragment: if layout.dont_fragment(packet) {
-            DontFragment::Set
-        } else {
-            DontFragment::Clear
-        },
+        dont_fragment: layout.dont_fragment(packet).into(),
         encapsulation: Encapsulation::Esp,
     }))
 }

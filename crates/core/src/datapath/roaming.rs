@@ -84,3 +84,22 @@ fn is_newest(sa: &Sa, sequence: u64) -> bool {
     let window = sa.runtime.replay.as_ref();
     window.is_some_and(|window| window.top() == sequence)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_1024_sas_tell_of_their_peers_within_a_pause() {
+        let mut roaming = Roaming::default();
+        let most = Roaming::MOST as u64;
+        let start = Time::default();
+        assert!((0..most).all(|sa| roaming.is_due(Serial(sa), start)));
+        assert!(!roaming.is_due(Serial(most), start));
+        assert!(!roaming.is_due(Serial(0), start));
+        let later = Time::since_start(PAUSE);
+        assert!(roaming.is_due(Serial(most), later));
+        assert!(roaming.is_due(Serial(0), later));
+        assert_eq!(roaming.0.len(), 2);
+    }
+}

@@ -36,6 +36,9 @@ impl Datapath {
     /// Whether the SA's packets have those ends, and its ports if they are in UDP.
     fn left_as(&self, sa: &Sa, report: &TooBig) -> bool {
         let config = &sa.config;
+        if config.source != report.source {
+            return false;
+        }
         let moved = self.tables.sad.moved(sa);
         let far_end = moved.map_or(config.id.destination, |peer| peer.ip());
         let form = match (config.encapsulation, report.quoted) {
@@ -53,7 +56,6 @@ impl Datapath {
             }
             _ => false,
         };
-        let ends = (config.source, far_end) == (report.source, report.destination);
-        form && ends && config.id.protocol == Protocol::Esp
+        form && far_end == report.destination && config.id.protocol == Protocol::Esp
     }
 }

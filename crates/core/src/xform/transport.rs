@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use sealway_packet::{DontFragment, Outer, Train};
+use sealway_packet::{Outer, Train};
 use sealway_wire::{Family, Layout, checksum, ecn, ipv4, ipv6, protocol, put, view_mut};
 
 use super::{Fields, esp::Opened, outer_header};
@@ -48,11 +48,7 @@ pub(crate) fn enter(
     let fields = Fields {
         tos: layout.tos(packet),
         hop_limit: layout.hop_limit(packet),
-        dont_fragment: if layout.dont_fragment(packet) {
-            DontFragment::Set
-        } else {
-            DontFragment::Clear
-        },
+        dont_fragment: layout.dont_fragment(packet).into(),
     };
     let kept = if header == outer_header(sa) {
         Header::Plain

@@ -116,6 +116,28 @@ fn what_waits_is_bounded_in_number_and_time() {
 }
 
 #[test]
+fn sas_towards_256_hosts_are_asked_for_and_later_others() {
+    let mut engine = gateway(vec![TRANSPORT]);
+    let ask = |engine: &mut Engine, hosts: std::ops::Range<u16>| {
+        let to = |host: u16| udp(LEFT, &format!("10.2.{}.{}", host >> 8, host & 0xff), 100);
+        hosts
+            .map(|host| {
+                let _ = output(engine, &to(host));
+                acquires(engine).len()
+            })
+            .sum::<usize>()
+    };
+    assert_eq!(ask(&mut engine, 0..300), 256);
+    // What waited is given up, and asks for the last time.
+    engine.begin(at(60));
+    let _ = resumed(&mut engine);
+    let _ = acquires(&mut engine);
+    engine.begin(at(120));
+    assert_eq!(ask(&mut engine, 1000..1300), 256);
+    assert!(engine.stats().balances());
+}
+
+#[test]
 fn without_a_key_manager_nothing_waits_nor_goes_on_waiting() {
     let mut engine = require();
     let packet = inside(Family::V4, 100);
