@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -83,6 +83,7 @@ fn the_first_packet_waits_for_its_sa_and_none_is_lost_when_sas_are_replaced() {
     let ends = ["192.0.2.1", "192.0.2.2"];
     let (sender, receiver) = (a.control.clone(), b.control.clone());
     let is_over = AtomicBool::new(false);
+    let received = AtomicU32::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             let wanted = manager.acquire();
@@ -98,10 +99,15 @@ fn the_first_packet_waits_for_its_sa_and_none_is_lost_when_sas_are_replaced() {
                 let next = make_sa(&sender, &receiver, ends, key);
                 for end in [&sender, &receiver] {
                     let text = format!("delete 192.0.2.1 192.0.2.2 esp {spi:#x};");
-                    // What was sent by the old SA is on its way no longer than this.
-                    thread::sleep(Duration::from_millis(20));
                     let request = json!({"op": "apply", "text": text});
                     Control::open(end).ask(&request);
+                    // One packet is on its way at a time: the second from now on came by the new SA.
+                    let second = received.load(Ordering::Relaxed) + 2;
+                    while received.load(Ordering::Relaxed) < second
+                        && !is_over.load(Ordering::Relaxed)
+                    {
+                        thread::sleep(Duration::from_millis(1));
+                    }
                 }
                 spi = next;
             }
@@ -115,6 +121,7 @@ fn the_first_packet_waits_for_its_sa_and_none_is_lost_when_sas_are_replaced() {
                 .recv_from(&mut buffer)
                 .unwrap_or_else(|error| panic!("packet {number} was lost: {error}"));
             assert_eq!(&buffer[..length], number.to_be_bytes());
+            received.store(number, Ordering::Relaxed);
         }
     });
     for reason in ["no_sa_out", "hold_full", "acquire_expired"] {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::host::{Daemon, Host, PATIENCE, TUNNEL, for_host, hosts, until};
 use crate::path::network;
+
+/// How long the host behind the NAT is silent at most.
+const BREATH: Duration = Duration::from_millis(200);
 
 /// At the host behind the NAT, which knows itself by its own address.
 const BEHIND: &str = "
@@ -86,7 +90,11 @@ fn bind(router: &Host, address: &'static str, ports: &str) {
 }
 
 /// A TCP connection from left to right that gets back what it sends.
-struct Echo(TcpStream);
+struct Echo {
+    stream: TcpStream,
+    /// Ends the talk when dropped.
+    _talking: mpsc::Sender<()>,
+}
 
 impl Echo {
     fn start(left: &Host, right: &Host) -> Echo {
@@ -102,7 +110,10 @@ impl Echo {
         let connected = move || TcpStream::connect_timeout(&address, PATIENCE).unwrap();
         let stream = left.namespace.run(connected);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Echo(stream)
+        Echo {
+            stream,
+            _talking: talk(left),
+        }
     }
 
     /// Sends half a megabyte of its own kind and compares what comes back.
@@ -110,14 +121,27 @@ impl Echo {
         let octets: Vec<u8> = (0..1u32 << 19)
             .map(|n| kind ^ (n.wrapping_mul(n) >> 7) as u8)
             .collect();
-        let mut writer = self.0.try_clone().unwrap();
+        let mut writer = self.stream.try_clone().unwrap();
         let sent = octets.clone();
         let writing = thread::spawn(move || writer.write_all(&sent).unwrap());
         let mut came = vec![0; octets.len()];
-        self.0.read_exact(&mut came).unwrap();
+        self.stream.read_exact(&mut came).unwrap();
         writing.join().unwrap();
         assert!(came == octets, "what came back is not what was sent");
     }
+}
+
+/// The host never falls silent: one that only waits for what the other end sends to its old place
+/// would never be found at its new one.
+fn talk(host: &Host) -> mpsc::Sender<()> {
+    let socket = host.socket("10.1.0.1:0");
+    let (talking, end) = mpsc::channel();
+    thread::spawn(move || {
+        while end.recv_timeout(BREATH) == Err(mpsc::RecvTimeoutError::Timeout) {
+            socket.send_to(b"still here", "10.2.0.1:9").unwrap();
+        }
+    });
+    talking
 }
 
 /// What happens, as `monitor` tells it.
