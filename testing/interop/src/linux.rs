@@ -95,6 +95,7 @@ fn kernel(
 ) -> Result<Kernel> {
     let boot = Boot {
         name: port,
+        turn: usize::from(end == End::Ours),
         mac: &end.mac(),
         files: &[stream.path().to_owned()],
         link: (link.namespace().name(), port),

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, setns};
+use nix::unistd::Pid;
 
 use crate::host::{Host, Namespace, Reply};
 use crate::ledger::{Ledger, end_group};
@@ -48,6 +49,8 @@ pub struct Boot<'a> {
     pub name: &'a str,
     /// The Ethernet address of its `data0`.
     pub mac: &'a str,
+    /// Which of the run's peers it is, from 0: they take the CPUs in turn.
+    pub turn: usize,
     /// Files that the guest finds in `/tmp/sealway`.
     pub files: &'a [PathBuf],
     /// The namespace that gets the other end of `data0`, and the device's name there.
@@ -278,7 +281,15 @@ fn spawn(control: &Namespace, boot: &Boot<'_>, directory: &Path, console: &Path)
     let output = fs::File::create(console)?;
     let directory = directory.display();
     Command::new("ip")
-        .args(["netns", "exec", control.name(), "linux.uml"])
+        .args(["netns", "exec", control.name()])
+        // The kernel and its processes, each a process of this machine, wake one another for every
+        // page and every call. From one CPU to another that takes four times as long.
+        .args([
+            "taskset",
+            "--cpu-list",
+            &cpu(boot.turn)?.to_string(),
+            "linux.uml",
+        ])
         .arg(format!("umid={}", control.name()))
         .arg(format!("uml_dir={directory}.uml"))
         .arg(format!("mem={}M", MEMORY >> 20))
@@ -297,6 +308,15 @@ fn spawn(control: &Namespace, boot: &Boot<'_>, directory: &Path, console: &Path)
         .process_group(0)
         .spawn()
         .context("cannot start linux.uml, from Debian's package user-mode-linux")
+}
+
+/// The CPU for the peer whose turn it is: one of those that this process may use.
+fn cpu(turn: usize) -> Result<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).context("cannot ask for the CPUs")?;
+    let allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or_default();
+    let cpus: Vec<usize> = (0..CpuSet::count()).filter(allowed).collect();
+    let next = cpus.get(turn % cpus.len().max(1)).copied();
+    next.context("there is no CPU to use")
 }
 
 /// Where the guest's memory is a file: in memory if there is room, else where files go.

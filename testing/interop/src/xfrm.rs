@@ -8,6 +8,9 @@ use crate::link::End;
 use crate::site::{Encapsulation, Mode, Policy, Sa, Sequence, Site, UDP_PORT, Upper};
 use crate::suite::Suite;
 
+/// The SPI of a probe's first SA.
+const PROBE: u32 = 0x100;
+
 /// The text for `end`'s `ip -batch`; it replaces whatever stood there.
 pub fn batch(site: &Site, end: End) -> String {
     let mut text = String::from("xfrm state flush\nxfrm policy flush\n");
@@ -45,26 +48,21 @@ pub fn batch(site: &Site, end: End) -> String {
     text
 }
 
-/// A script that prints `HAS n` for each of `suites`, by index, that the kernel accepts.
+/// The text for `ip -force -batch` that adds an SA of each of `suites`, as far as the kernel has
+/// them; the SPI says which, by index.
 pub fn probe(suites: &[Suite]) -> String {
-    let mut script = String::new();
-    for (index, &suite) in suites.iter().enumerate() {
-        let sa = sample(suite);
-        let _ = writeln!(
-            script,
-            "ip {} 2>/dev/null && echo HAS {index}",
-            shell(&state(&sa))
-        );
-        let _ = writeln!(script, "ip xfrm state flush");
+    let mut text = String::from("xfrm state flush\n");
+    for (suite, spi) in suites.iter().zip(PROBE..) {
+        let _ = writeln!(text, "{}", state(&sample(*suite, spi)));
     }
-    script + "true\n"
+    text
 }
 
-/// The indices that a [`probe`] printed.
-pub fn probed(output: &str) -> Vec<usize> {
-    output
-        .lines()
-        .filter_map(|line| line.strip_prefix("HAS ")?.parse().ok())
+/// Those of `suites` whose SAs of a [`probe`] are among the SAs with these SPIs.
+pub fn probed(suites: &[Suite], spis: impl Fn(u32) -> bool) -> Vec<Suite> {
+    let numbered = suites.iter().zip(PROBE..);
+    numbered
+        .filter_map(|(suite, spi)| spis(spi).then_some(*suite))
         .collect()
 }
 
@@ -107,9 +105,10 @@ pub fn packets(output: &str) -> BTreeMap<u32, u64> {
     packets
 }
 
-/// The arguments of `ip` that change an SA that is there: its ports of UDP.
-pub fn update(sa: &Sa) -> String {
-    shell(&state(sa).replacen("state add", "state update", 1))
+/// The text for `ip -batch` that changes SAs that are there: their ports of UDP.
+pub fn update(sas: &[Sa]) -> String {
+    let line = |sa: &Sa| state(sa).replacen("state add", "state update", 1) + "\n";
+    sas.iter().map(line).collect()
 }
 
 /// The arguments of `ip` that add an SA.
@@ -180,29 +179,13 @@ fn direction(from: End, end: End) -> &'static str {
     if from == end { "out" } else { "in" }
 }
 
-/// Words with parentheses need quotes in a shell, but not in a batch.
-fn shell(arguments: &str) -> String {
-    let quote = |word: &str| {
-        if word.contains('(') {
-            format!("'{word}'")
-        } else {
-            word.to_owned()
-        }
-    };
-    arguments
-        .split(' ')
-        .map(quote)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn sample(suite: Suite) -> Sa {
+fn sample(suite: Suite, spi: u32) -> Sa {
     let family = crate::link::Family::V4;
     let mut sa = Sa {
         from: End::Ours,
         source: End::Ours.outer(family),
         destination: End::Peer.outer(family),
-        spi: 0x1000,
+        spi,
         mode: Mode::Transport,
         suite,
         cipher_key: String::new(),
@@ -243,14 +226,22 @@ src 192.0.2.2 dst 192.0.2.1
     }
 
     #[test]
-    fn a_probe_reads_its_own_answer() {
-        assert_eq!(probed("RTNETLINK answers: x\nHAS 0\nHAS 12\n"), vec![0, 12]);
+    fn a_probe_finds_the_suites_whose_sas_are_there() {
+        let suites = crate::suite::all();
+        let lines: Vec<String> = probe(&suites).lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1 + suites.len());
+        assert!(lines.last().is_some_and(|line| line.contains("spi 0x132 ")));
+        assert_eq!(probed(&suites, |_| true), suites);
+        assert_eq!(
+            probed(&suites, |spi| spi == 0x100 || spi == 0x132),
+            [suites[0], suites[50]]
+        );
     }
 
     #[test]
     fn null_has_an_empty_key() {
         let suite = crate::suite::all().into_iter().find(|suite| suite.key == 0);
-        let text = suite.map(|suite| state(&sample(suite)));
+        let text = suite.map(|suite| state(&sample(suite, PROBE)));
         assert!(text.is_some_and(|text| {
             text.contains("enc ecb(cipher_null) \"\" auth-trunc hmac(sha1) 0x")
         }));

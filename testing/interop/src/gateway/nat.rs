@@ -150,13 +150,11 @@ END"
 
 /// What a key manager does when it is told of a new mapping.
 fn update(scene: &Scene, site: &Site) -> Result<()> {
-    for sa in &site.sas {
-        let script = format!("ip {}", xfrm::update(sa));
-        scene
-            .peer
-            .sh(&script, LIMIT)?
-            .ok()
-            .context("ip xfrm state update")?;
-    }
+    let script = format!("ip -batch - <<'END'\n{}END", xfrm::update(&site.sas));
+    scene
+        .peer
+        .sh(&script, LIMIT)?
+        .ok()
+        .context("ip xfrm state update")?;
     Ok(())
 }
