@@ -2,7 +2,7 @@
 //! and only what a row injects reaches our end.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,16 +31,20 @@ const BUFFER: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Link {
     namespace: Namespace,
-    scratch: PathBuf,
+    bench: usize,
+    directory: PathBuf,
 }
 
 impl Link {
-    /// Makes the bridge; the ports join with [`Link::join`].
+    /// Makes the bridge; the ports join with [`Link::join`]. Each bench of a run has one, and tells
+    /// by its number, from 0, what is its own.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn new(ledger: &Arc<Ledger>) -> Result<Self> {
-        let namespace = Namespace::new(ledger.namespace("link")?)?;
+    pub fn new(ledger: &Arc<Ledger>, bench: usize) -> Result<Self> {
+        let namespace = Namespace::new(ledger.namespace(&format!("link{bench}"))?)?;
+        let directory = ledger.directory().join(format!("bench{bench}"));
+        fs::create_dir(&directory)?;
         let script = "ip link add name bridge type bridge mcast_snooping 0
             echo 1 > /proc/sys/net/ipv6/conf/bridge/disable_ipv6
             ip link set bridge up";
@@ -50,8 +54,19 @@ impl Link {
             .context("cannot make a bridge")?;
         Ok(Self {
             namespace,
-            scratch: ledger.directory().join("frame"),
+            bench,
+            directory,
         })
+    }
+
+    /// The number of its bench.
+    pub fn bench(&self) -> usize {
+        self.bench
+    }
+
+    /// The directory for the files of its bench.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The namespace of the bridge.
@@ -197,8 +212,9 @@ impl Held<'_> {
 
     fn send(&self, port: &str, frame: &[u8]) -> Result<()> {
         let LetGo(link) = self.link;
-        fs::write(&link.scratch, frame)?;
-        let script = format!("socat -u OPEN:{} INTERFACE:{port}", link.scratch.display());
+        let path = link.directory.join("frame");
+        fs::write(&path, frame)?;
+        let script = format!("socat -u OPEN:{} INTERFACE:{port}", path.display());
         link.namespace
             .sh(&script, LIMIT)?
             .ok()

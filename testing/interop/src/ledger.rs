@@ -178,7 +178,7 @@ fn start_time(pid: u32) -> Option<String> {
 }
 
 /// Whether the process exists and is more than a zombie.
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z"))
 }
 

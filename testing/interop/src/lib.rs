@@ -13,6 +13,7 @@ pub mod negative;
 pub mod pairwise;
 pub mod peer;
 mod pulse;
+pub mod queue;
 pub mod report;
 pub mod row;
 pub mod sealway;

@@ -5,27 +5,34 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::gate::{self, Link};
 use crate::gateway;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::link::End;
-use crate::negative::{self, Bench, Fragments};
+use crate::negative::Bench;
 use crate::peer::{Boot, Peer};
+use crate::queue::{Queue, Task};
 use crate::report::Report;
-use crate::row::{Extent, Row, rows};
+use crate::row::{Extent, Row};
 use crate::sealway::Sealway;
 use crate::station::{Kernel, Station};
 use crate::suite;
 use crate::traffic::{self, STREAM, Stream};
+
+/// How many benches work side by side: each kernel keeps one CPU busy, and Sealway what is left.
+const BENCHES: usize = 2;
 
 /// How long the counters of the two ends may differ after the last packet.
 const SETTLE: Duration = Duration::from_secs(10);
 
 /// A kernel that accepts fewer suites than this lacks its modules.
 const LEAST_SUITES: usize = 40;
+
+/// A bench on which so many rows in a row have failed is not used any more.
+const LOST: usize = 10;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -39,64 +46,77 @@ pub struct Options {
 /// Runs the rows between Sealway and a kernel.
 ///
 /// # Errors
-/// If an end cannot be set up.
+/// If an end cannot be set up, or stops answering.
 pub fn check(options: &Options, binary: &Path) -> Result<bool> {
     let ledger = Ledger::open()?;
     let stream = Stream::create(ledger.directory(), STREAM)?;
-    let link = Link::new(&ledger)?;
-    let ours = Sealway::start(&ledger, &link, binary)?;
-    let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
-    let mut report = Report::default();
-    rows_between(
-        &mut report,
-        options,
-        &Bench {
+    let (report, queue) = (Report::default(), Queue::default());
+    let result = side_by_side(&queue, |bench| {
+        if bench == gateway::BENCH {
+            gateway::rows(&report, &options.filter, &ledger, &stream, binary)?;
+        }
+        let link = Link::new(&ledger, bench)?;
+        let ours = Sealway::start(&ledger, &link, binary)?;
+        let peer = kernel(&ledger, &link, End::Peer, &stream)?;
+        let bench = Bench {
             link: &link,
             ours: &ours,
             peer: &peer,
-        },
-        &stream,
-    )?;
-    drop((ours, peer, link));
-    gateway::rows(&mut report, &options.filter, &ledger, &stream, binary)?;
-    Ok(report.finish())
+        };
+        work(&report, options, &queue, &bench, &stream)
+    });
+    let passed = report.finish();
+    result.map(|()| passed)
 }
 
 /// Runs the rows between two kernels: shows that the rows themselves are sound, without Sealway.
 ///
 /// # Errors
-/// If an end cannot be set up.
+/// If an end cannot be set up, or stops answering.
 pub fn self_check(options: &Options) -> Result<bool> {
     let ledger = Ledger::open()?;
     let stream = Stream::create(ledger.directory(), STREAM)?;
-    let link = Link::new(&ledger)?;
-    let ours = kernel(&ledger, &link, gate::OURS, End::Ours, &stream)?;
-    let peer = kernel(&ledger, &link, gate::PEER, End::Peer, &stream)?;
-    let mut report = Report::default();
-    rows_between(
-        &mut report,
-        options,
-        &Bench {
-            link: &link,
-            ours: &ours,
-            peer: &peer,
-        },
-        &stream,
-    )?;
+    let (report, queue) = (Report::default(), Queue::default());
+    let link = Link::new(&ledger, 0)?;
+    let ours = kernel(&ledger, &link, End::Ours, &stream)?;
+    let peer = kernel(&ledger, &link, End::Peer, &stream)?;
+    let bench = Bench {
+        link: &link,
+        ours: &ours,
+        peer: &peer,
+    };
+    work(&report, options, &queue, &bench, &stream)?;
     Ok(report.finish())
 }
 
-fn kernel(
-    ledger: &Arc<Ledger>,
-    link: &Link,
-    port: &str,
-    end: End,
-    stream: &Stream,
-) -> Result<Kernel> {
+/// Runs `work` for each bench at the same time. If one fails, no bench takes another row.
+fn side_by_side(queue: &Queue, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    let work = |bench| {
+        let result = work(bench).with_context(|| format!("bench {bench}"));
+        if result.is_err() {
+            queue.close();
+        }
+        result
+    };
+    thread::scope(|scope| {
+        let benches: Vec<_> = (0..BENCHES)
+            .map(|bench| scope.spawn(move || work(bench)))
+            .collect();
+        benches
+            .into_iter()
+            .try_for_each(|bench| bench.join().map_err(|_| anyhow!("a bench panicked"))?)
+    })
+}
+
+fn kernel(ledger: &Arc<Ledger>, link: &Link, end: End, stream: &Stream) -> Result<Kernel> {
+    let port = match end {
+        End::Ours => gate::OURS,
+        End::Peer => gate::PEER,
+    };
     let boot = Boot {
-        name: port,
-        turn: usize::from(end == End::Ours),
+        name: &format!("{port}{}", link.bench()),
         mac: &end.mac(),
+        turn: link.bench() + usize::from(end == End::Ours),
         files: &[stream.path().to_owned()],
         link: (link.namespace().name(), port),
     };
@@ -105,10 +125,11 @@ fn kernel(
     Kernel::new(peer, end)
 }
 
-/// Runs every row that the options ask for.
-fn rows_between(
-    report: &mut Report,
+/// Runs rows of the queue on a bench until there is none left.
+fn work(
+    report: &Report,
     options: &Options,
+    queue: &Queue,
     bench: &Bench<'_>,
     stream: &Stream,
 ) -> Result<()> {
@@ -123,29 +144,27 @@ fn rows_between(
         suites.len() >= LEAST_SUITES,
         "the peer's kernel should have at least {LEAST_SUITES} suites: are its modules in /usr/lib/uml/modules?"
     );
-    let mut numbers = 0..;
-    let mut run = |name: String, row: &dyn Fn(u32) -> Result<()>| {
-        let number = numbers.next().unwrap_or_default();
-        if name.contains(&options.filter) {
-            report.row(&name, || row(number));
-        }
-    };
-    for row in rows(&suites, options.extent) {
-        run(row.to_string(), &|number| {
-            traffic_row(&row, number, bench.ours, bench.peer, stream)
+    queue.fill(suites, options, |fault| bench.looks_for(fault))?;
+    let mut failed = 0;
+    while let Some((number, task)) = queue.next() {
+        let passed = report.row(&task.to_string(), || match &task {
+            Task::Traffic(row) => traffic_row(row, number, bench.ours, bench.peer, stream),
+            Task::Negative(negative) => bench.run(negative, number),
+            Task::Fragments(fragments) => fragments.run(bench, number),
         });
-    }
-    for negative in negative::rows() {
-        if bench.looks_for(negative.attack.fault()) {
-            run(negative.to_string(), &|number| bench.run(&negative, number));
+        if passed {
+            failed = 0;
+            continue;
         }
-    }
-    for fragments in Fragments::rows() {
-        if bench.looks_for(fragments.fault()) {
-            run(fragments.to_string(), &|number| {
-                fragments.run(bench, number)
-            });
+        failed += 1;
+        if failed == LOST {
+            bail!("{LOST} rows have failed one after the other; the rest is not run");
         }
+        bench
+            .peer
+            .sh("true", Duration::from_secs(20))
+            .and_then(|reply| reply.ok())
+            .context("the peer's kernel does not answer any more; the rest is not run")?;
     }
     Ok(())
 }

@@ -11,16 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, setns};
 use nix::unistd::Pid;
 
 use crate::host::{Host, Namespace, Reply};
-use crate::ledger::{Ledger, end_group};
+use crate::ledger::{Ledger, end_group, is_running};
 use crate::pulse::Pulse;
 
 /// How long the kernel may take to boot; two seconds are usual.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked whether the kernel still runs, while it says nothing.
+const LOOK: Duration = Duration::from_secs(1);
 /// What the guest prints when it takes requests.
 const READY: &str = "SEALWAY-PEER-READY";
 /// What the guest's shell prints before the exit status of a script.
@@ -160,6 +162,36 @@ impl Peer {
             }
         }
     }
+
+    /// Reads until the line with the exit status is complete or the time is up.
+    fn read_reply(&self, shell: &mut TcpStream, limit: Duration) -> Result<String> {
+        let end = Instant::now() + limit;
+        let mut octets = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let text = String::from_utf8_lossy(&octets);
+            let is_complete = text.ends_with('\n') && text.contains(&format!("\n{STATUS}"));
+            let left = end.saturating_duration_since(Instant::now());
+            ensure!(
+                is_running(self.kernel.id()),
+                "the peer's kernel has ended: {text}"
+            );
+            if is_complete || left.is_zero() {
+                return Ok(text.into_owned());
+            }
+            shell.set_read_timeout(Some(left.min(LOOK)))?;
+            match shell.read(&mut buffer) {
+                Ok(0) => bail!("the peer's shell ended: {text}"),
+                Ok(count) => octets.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error).context("the peer's agent does not answer"),
+            }
+        }
+    }
 }
 
 impl Host for Peer {
@@ -167,7 +199,7 @@ impl Host for Peer {
         let mut shell = self.shell()?;
         let request = format!("(\n{script}\n) </dev/null 2>&1; printf '\\n{STATUS}%d\\n' $?\n");
         shell.write_all(request.as_bytes())?;
-        let text = read_reply(&mut shell, limit)?;
+        let text = self.read_reply(&mut shell, limit)?;
         let Some((output, status)) = text.rsplit_once(&format!("\n{STATUS}")) else {
             // The shell is still busy: it is left alone, and ends with its connection.
             return Ok(Reply {
@@ -182,32 +214,6 @@ impl Host for Peer {
         let output = output.to_owned();
         self.shells.lock().map_err(|_| poisoned())?.push(shell);
         Ok(Reply { output, status })
-    }
-}
-
-/// Reads until the line with the exit status is complete or the time is up.
-fn read_reply(shell: &mut TcpStream, limit: Duration) -> Result<String> {
-    let end = Instant::now() + limit;
-    let mut octets = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&octets);
-        let is_complete = text.ends_with('\n') && text.contains(&format!("\n{STATUS}"));
-        let left = end.saturating_duration_since(Instant::now());
-        if is_complete || left.is_zero() {
-            return Ok(text.into_owned());
-        }
-        shell.set_read_timeout(Some(left))?;
-        match shell.read(&mut buffer) {
-            Ok(0) => bail!("the peer's shell ended: {text}"),
-            Ok(count) => octets.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) => {}
-            Err(error) => return Err(error).context("the peer's agent does not answer"),
-        }
     }
 }
 

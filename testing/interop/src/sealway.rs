@@ -47,9 +47,10 @@ impl Sealway {
     /// # Errors
     /// With what the daemon said, if it is not ready within some seconds.
     pub fn start(ledger: &Arc<Ledger>, link: &Link, binary: &Path) -> Result<Self> {
-        let namespace = Namespace::new(ledger.namespace(gate::OURS)?)?;
+        let name = format!("{}{}", gate::OURS, link.bench());
+        let namespace = Namespace::new(ledger.namespace(&name)?)?;
         link.attach(&namespace, gate::OURS, End::Ours, OUTSIDE)?;
-        let directory = ledger.directory();
+        let directory = link.directory();
         let sealway = Self::start_in(
             ledger,
             namespace,

@@ -29,7 +29,7 @@ type Datagram = (u16, u16, String);
 /// If there is nothing to compare.
 pub fn compare(binary: &Path) -> Result<bool> {
     let ledger = Ledger::open()?;
-    let mut report = Report::default();
+    let report = Report::default();
     report.row("tshark reads what the demo sent", || {
         row(binary, ledger.directory())
     });

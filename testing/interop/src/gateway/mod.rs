@@ -31,6 +31,9 @@ const IV: usize = 8;
 /// The number of the first row: its SPIs are its own.
 const FIRST: u32 = 1000;
 
+/// The bench whose work these rows are, before any other: never two kernels on one CPU.
+pub(crate) const BENCH: usize = 0;
+
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Story {
@@ -128,7 +131,7 @@ impl fmt::Display for Chapter {
 /// # Errors
 /// If the scene cannot be set up.
 pub fn rows(
-    report: &mut Report,
+    report: &Report,
     filter: &str,
     ledger: &Arc<Ledger>,
     stream: &Stream,

@@ -58,7 +58,7 @@ impl Scene {
             ledger,
             Boot {
                 name: "far",
-                turn: 0,
+                turn: super::BENCH,
                 mac: &End::Peer.mac(),
                 files: &[stream.path().to_owned()],
                 link: (router.name(), PEER),

@@ -70,7 +70,7 @@ pub fn check(options: &Options, binary: &Path) -> Result<bool> {
     let tunnels = tunnels(options);
     let ledger = Ledger::open()?;
     let stream = Stream::create(ledger.directory(), STREAM)?;
-    let link = Link::new(&ledger)?;
+    let link = Link::new(&ledger, 0)?;
     let peer = Charon::start(&ledger, &link, End::Peer, &tunnels)?;
     let predecessor = Charon::start(&ledger, &link, End::Ours, &tunnels)?;
     let accepted: Vec<Tunnel> = tunnels
@@ -102,7 +102,7 @@ pub fn check(options: &Options, binary: &Path) -> Result<bool> {
         rows.push((tunnel, [child.inbound.spi, child.outbound.spi]));
     }
     ours.apply(&site)?;
-    let mut report = Report::default();
+    let report = Report::default();
     for (tunnel, spis) in rows {
         for inner in Family::ALL {
             let name = tunnel.row(inner);
