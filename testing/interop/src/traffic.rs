@@ -77,7 +77,7 @@ pub fn ping(from: &dyn Host, (source, destination): (IpAddr, IpAddr)) -> Result<
         // DF clear: fragments are wanted. The first packet may be lost to path MTU discovery. With
         // `-w` ping waits for answers, without it for no more than twice as long as others took.
         script += &format!(
-            "ping -n -q -M dont -I {source} -s {size} -c 3 -i 0.02 -w 20 {destination} >/dev/null ||
+            "ping -n -q -M dont -I {source} -s {size} -c 3 -i 0.005 -w 20 {destination} >/dev/null ||
                {{ echo a ping of {size} octets got no answer; exit 1; }}\n"
         );
     }
@@ -95,8 +95,9 @@ pub fn stream(
     (source, destination): (IpAddr, IpAddr),
     stream: &Stream,
 ) -> Result<()> {
+    // `nofork`: sha256sum reads the socket itself, in socat's place.
     let listen = format!(
-        "timeout 60 socat -u -b 65536 {},reuseaddr STDOUT | sha256sum",
+        "timeout 60 socat -u {},reuseaddr EXEC:sha256sum,nofork",
         listen_address(destination)
     );
     let send = format!(
