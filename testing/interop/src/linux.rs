@@ -160,11 +160,7 @@ fn work(
         if failed == LOST {
             bail!("{LOST} rows have failed one after the other; the rest is not run");
         }
-        bench
-            .peer
-            .sh("true", Duration::from_secs(20))
-            .and_then(|reply| reply.ok())
-            .context("the peer's kernel does not answer any more; the rest is not run")?;
+        bench.peer.answers()?;
     }
     Ok(())
 }

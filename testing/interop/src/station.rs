@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::fault::Fault;
-use crate::host::Host;
+use crate::host::{Host, Reply};
 use crate::link::{End, Family, address_script};
 use crate::peer::Peer;
 use crate::site::Site;
@@ -105,6 +105,17 @@ impl Kernel {
         self.peer.release()
     }
 
+    /// Whether it still answers: without it no row can pass.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn answers(&self) -> Result<()> {
+        self.sh("true", CONFIGURATION)
+            .and_then(Reply::ok)
+            .context("the peer's kernel does not answer any more; the rest is not run")?;
+        Ok(())
+    }
+
     /// The suites that this kernel accepts.
     ///
     /// # Errors
@@ -120,7 +131,7 @@ impl Kernel {
 }
 
 impl Host for Kernel {
-    fn sh(&self, script: &str, limit: Duration) -> Result<crate::host::Reply> {
+    fn sh(&self, script: &str, limit: Duration) -> Result<Reply> {
         self.peer.sh(script, limit)
     }
 }

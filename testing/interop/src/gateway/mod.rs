@@ -144,7 +144,7 @@ pub fn rows(
     }
     let mut scene = Scene::new(ledger, binary, stream)?;
     for (chapter, number) in chapters.iter().zip(FIRST..) {
-        report.row(&chapter.to_string(), || {
+        let passed = report.row(&chapter.to_string(), || {
             let row = chapter.row()?;
             match chapter.story {
                 Story::Stranger => stranger::run(&scene, &row, number),
@@ -155,6 +155,9 @@ pub fn rows(
                 Story::Roam => nat::peers(&scene, &row, number, stream),
             }
         });
+        if !passed {
+            scene.peer.answers()?;
+        }
     }
     Ok(())
 }
