@@ -91,6 +91,7 @@ impl Control {
     pub fn begin(&mut self, now: Time) {
         self.now = now;
         self.larval.expire(now);
+        self.retired.settle_unheld();
         for sa in &self.limited {
             if sa.runtime.usage.is_due(now) {
                 self.events.look_at(sa, now);
@@ -251,9 +252,9 @@ impl Control {
     /// Nothing can fail from here on. SAs that went are remembered before those that came look
     /// whether they are a continuation.
     fn commit(&mut self, next: Tables, changes: Changes) {
-        for sa in &changes.removed {
+        for sa in changes.removed {
             sa.runtime.kill();
-            self.retired.remember(sa);
+            self.retired.leave(sa);
         }
         for sa in &changes.added {
             self.larval.remove(&sa.config.id);

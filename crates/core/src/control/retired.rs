@@ -3,6 +3,7 @@
 //! that none of those comes back either.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -15,6 +16,8 @@ type Fingerprint = [u8; 16];
 
 /// How far the SAs came that are gone, by their keys; the oldest forgotten first.
 pub(super) struct Retired {
+    /// Those that a batch may still use.
+    leaving: HashMap<Fingerprint, Arc<Sa>, RandomState>,
     used: HashMap<Fingerprint, Used, RandomState>,
     order: VecDeque<Fingerprint>,
     digest: Option<Box<dyn Mac>>,
@@ -37,6 +40,7 @@ impl Retired {
 
     pub(super) fn new() -> Self {
         Retired {
+            leaving: HashMap::default(),
             used: HashMap::default(),
             order: VecDeque::new(),
             digest: sealway_crypto::mac(Authentication::HmacSha256_128, &DIGEST_KEY).ok(),
@@ -55,15 +59,41 @@ impl Retired {
         Some(print)
     }
 
-    /// Notes how far an SA came, if it ever sent, and lets it come no further.
-    pub(super) fn remember(&mut self, sa: &Sa) {
-        let next = sa.runtime.outgoing.close();
-        if next == sa.config.sequence.start + 1 {
+    /// Takes leave of an SA. A batch that began before is judged by the tables of then, and may
+    /// still send by it: its numbers are final when its keys come back, or nobody holds it.
+    pub(super) fn leave(&mut self, sa: Arc<Sa>) {
+        let outgoing = &sa.runtime.outgoing;
+        let unused = sa.config.sequence.start + 1;
+        if outgoing.next() == unused && outgoing.close() == unused {
             return;
         }
-        let Some(print) = self.fingerprint(sa) else {
+        let Some(print) = self.fingerprint(&sa) else {
+            outgoing.close();
             return;
         };
+        if let Some(earlier) = self.leaving.insert(print, sa) {
+            self.remember(print, &earlier);
+        }
+        if self.leaving.len() > Retired::MOST {
+            self.settle(|_| true);
+        }
+    }
+
+    /// Remembers those that nobody holds any more, and lets go of their keys.
+    pub(super) fn settle_unheld(&mut self) {
+        self.settle(|sa| Arc::strong_count(sa) == 1);
+    }
+
+    fn settle(&mut self, is_over: impl Fn(&Arc<Sa>) -> bool) {
+        let over = self.leaving.extract_if(|_, sa| is_over(sa));
+        for (print, sa) in over.collect::<Vec<_>>() {
+            self.remember(print, &sa);
+        }
+    }
+
+    /// Notes how far an SA came, and lets it come no further.
+    fn remember(&mut self, print: Fingerprint, sa: &Sa) {
+        let next = sa.runtime.outgoing.close();
         let used = Used {
             next,
             iv_start: sa.runtime.iv_start(),
@@ -84,9 +114,17 @@ impl Retired {
     }
 
     /// Continues where an SA with these keys stopped.
-    pub(super) fn continue_in(&self, sa: &Sa) {
-        let used = self.fingerprint(sa).and_then(|print| self.used.get(&print));
-        if let Some(used) = used {
+    pub(super) fn continue_in(&mut self, sa: &Sa) {
+        if self.leaving.is_empty() && self.used.is_empty() {
+            return;
+        }
+        let Some(print) = self.fingerprint(sa) else {
+            return;
+        };
+        if let Some(earlier) = self.leaving.remove(&print) {
+            self.remember(print, &earlier);
+        }
+        if let Some(used) = self.used.get(&print) {
             sa.runtime.continue_from(used.next);
             if let Some(start) = used.iv_start {
                 sa.runtime.continue_iv(start);

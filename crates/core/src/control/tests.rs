@@ -239,6 +239,31 @@ fn an_sa_that_nobody_uses_ends_in_its_time_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn the_keys_of_an_sa_that_was_removed_are_let_go_when_no_batch_holds_it() {
+    let mut control = control();
+    control.apply(vec![lasting(0x1000, 1000)]).unwrap();
+    let id = config(0x1000).id;
+    let batch = Arc::clone(control.tables().sad.find(&id).unwrap());
+    assert_eq!(batch.runtime.outgoing.take(5), Some(1));
+    control.apply(vec![Command::DeleteSa(id)]).unwrap();
+    control.begin(at(101));
+    assert_eq!(batch.runtime.outgoing.take(5), Some(6));
+    let gone = Arc::downgrade(&batch);
+    drop(batch);
+    control.begin(at(102));
+    assert!(gone.upgrade().is_none());
+    control.apply(vec![lasting(0x1000, 1000)]).unwrap();
+    let again = control
+        .tables()
+        .sad
+        .find(&id)
+        .unwrap()
+        .runtime
+        .next_sequence();
+    assert_eq!(again, 11);
+}
+
+#[test]
 fn a_lifetime_of_nothing_is_refused() {
     let mut bad = config(0x1000);
     bad.lifetimes.soft = Lifetime {

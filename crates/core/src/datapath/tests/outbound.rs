@@ -514,6 +514,31 @@ fn an_sa_that_was_removed_gives_no_number_that_its_successor_will_use() {
 }
 
 #[test]
+fn a_batch_that_was_begun_sends_by_an_sa_that_is_removed_and_its_keys_go_on_above_that() {
+    let config = sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel);
+    let sas = vec![config.clone()];
+    let (mut a, _) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], sas);
+    let packet = inside(Family::V4, 9);
+    let number = |engine: &mut Engine| {
+        let (_, train) = send(engine, &packet);
+        let (spi, number) = train.packet()[..8].split_at(4);
+        [spi, number].map(|word| u32::from_be_bytes(word.try_into().unwrap()))
+    };
+    assert_eq!(number(&mut a), [0x1000, 1]);
+    let other = sa(LEFT, RIGHT, 0x1001, SaMode::Tunnel);
+    let removal = Command::DeleteSa(config.id);
+    a.apply(vec![removal, add_sa(other.clone())]).unwrap();
+    // Packets of a moment ago: nothing is lost while SAs are replaced.
+    assert_eq!(number(&mut a), [0x1000, 2]);
+    a.begin(Time::default());
+    assert_eq!(number(&mut a), [0x1001, 1]);
+    a.apply(vec![Command::DeleteSa(other.id), add_sa(config)])
+        .unwrap();
+    a.begin(Time::default());
+    assert_eq!(number(&mut a), [0x1000, 3]);
+}
+
+#[test]
 fn on_a_path_below_the_minimum_outer_packets_may_be_fragmented() {
     let sas = vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)];
     let (mut a, _) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], sas);
