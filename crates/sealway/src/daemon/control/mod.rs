@@ -475,9 +475,8 @@ impl Daemon {
                     .map(|warnings| (String::new(), warnings))
             }
         };
-        if self.control.tables().key_manager == KeyManager::Attached {
-            // Packets may wait for what was added.
-            self.worker.wake.wake();
+        if script.effect == Effect::Apply {
+            self.worker.pass_batch();
         }
         let sources = language.shown(sources);
         match outcome {
@@ -513,6 +512,14 @@ impl WorkerHandle {
             let is_asked = requests.send(worker::Request::Publish(done)).is_ok();
             wake.wake();
             is_asked && published.recv_timeout(PATIENCE).is_ok()
+        }
+    }
+
+    /// Waits until the worker has begun another batch, which finds packets too that waited for a
+    /// change: it is in force when whoever asked for it has the answer.
+    fn pass_batch(&self) {
+        if !(self.batch_passer())() {
+            tracing::warn!("the worker does not answer; what changed may not be in force yet");
         }
     }
 

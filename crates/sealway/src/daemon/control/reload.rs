@@ -83,8 +83,7 @@ impl Daemon {
             Ok((replaced, warnings)) => {
                 self.reloads += 1;
                 self.files.adopt(config, &before, &self.control.tables());
-                // Packets may wait for what was added.
-                self.worker.wake.wake();
+                self.worker.pass_batch();
                 Reply::Ok {
                     result: serde_json::json!(report::Reload::new(&replaced, kept)),
                     warning: warnings.render(&sources, Colour::Never),
