@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use sealway_crypto::Provider;
-use sealway_packet::{Arrival, Outer, Packet, Pool};
+use sealway_packet::{Arrival, Packet, Pool};
 use sealway_wire::TooBig;
 
 use crate::control::{Command, Control, Keeper, Refused, Replaced};
-use crate::datapath::{Datapath, DatapathConfig, Randomness, Stats};
+use crate::datapath::{Datapath, DatapathConfig, Keepalive, Randomness, Stats};
 use crate::event::Event;
 use crate::tables::DefaultAction;
 use crate::time::Time;
-use crate::verdict::{Admitted, Verdict};
+use crate::verdict::{Admitted, Transmit, Verdict};
 
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
@@ -119,11 +119,11 @@ impl Engine {
             .or_else(|| self.datapath.poll_event())
     }
 
-    /// The outer headers of the keepalives that are due, for ways on which nothing has left for
-    /// `interval` (RFC 3948 §4).
+    /// The keepalives that are due, for ways on which nothing has left for `interval`
+    /// (RFC 3948 §4).
     #[must_use]
-    pub fn keepalives(&self, interval: Duration) -> Vec<Outer> {
-        self.datapath.keepalives(interval)
+    pub fn keepalives(&mut self, interval: Duration, kind: Keepalive) -> Vec<Transmit> {
+        self.datapath.keepalives(interval, kind)
     }
 
     /// Whether a report of a packet that was too big can be about one of ours.

@@ -27,7 +27,7 @@ pub mod verdict;
 mod xform;
 
 pub use control::{Command, CommandError, Control, Keeper, Refused, Replaced};
-pub use datapath::{ClearPath, Datapath, DatapathConfig, Mss, Randomness, Stats};
+pub use datapath::{ClearPath, Datapath, DatapathConfig, Keepalive, Mss, Randomness, Stats};
 pub use engine::{Engine, EngineConfig};
 pub use event::{Acquire, Event};
 pub use tables::{DefaultAction, KeyManager, Shared, Tables};

@@ -36,6 +36,7 @@ use crate::xform::HeaderStore;
 use hold::{Acquires, Hold};
 use input::{Batch, Inbound};
 
+pub use keepalive::Keepalive;
 pub use mss::Mss;
 pub use reassemble::Reassembly;
 pub use stats::Stats;

@@ -223,6 +223,20 @@ impl Datapath {
         })
     }
 
+    /// A packet that carries nothing (RFC 4303 §2.6), sealed.
+    pub(super) fn dummy(&mut self, sa: &Arc<Sa>) -> Result<Train, DropReason> {
+        let mut means = Means {
+            random: self.random.as_mut(),
+            store: &mut self.header_store,
+            events: &mut self.events,
+            now: self.now,
+        };
+        let mut train = Train::detached(&[]);
+        check_lifetime(sa, &mut means)?;
+        number_and_seal(&mut train, sa, protocol::NONE, &mut means)?;
+        Ok(train)
+    }
+
     /// A fragment for a transport-mode SA: it waits until its datagram is whole
     /// (RFC 4303 §3.3.4), which may then be fragmented outside.
     fn reassemble_and_protect(
@@ -339,12 +353,7 @@ fn seal(
     means: &mut Means<'_>,
 ) -> Result<Sealed, DropReason> {
     let sa = &*step.sa;
-    if sa.runtime.usage.is_due(means.now) {
-        means.events.look_at(&step.sa, means.now);
-        if sa.runtime.has_expired() {
-            return Err(DropReason::SaExpiredOut);
-        }
-    }
+    check_lifetime(&step.sa, means)?;
     let (fields, next_header, header) = if step.is_tunnel() {
         let next_header = match layout.family {
             Family::V4 => protocol::IPIP,
@@ -355,6 +364,31 @@ fn seal(
     } else {
         xform::enter(train, layout, sa, means.store)?
     };
+    number_and_seal(train, &step.sa, next_header, means)?;
+    Ok(Sealed { fields, header })
+}
+
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn check_lifetime(sa: &Arc<Sa>, means: &mut Means<'_>) -> Result<(), DropReason> {
+    if sa.runtime.usage.is_due(means.now) {
+        means.events.look_at(sa, means.now);
+        if sa.runtime.has_expired() {
+            return Err(DropReason::SaExpiredOut);
+        }
+    }
+    Ok(())
+}
+
+/// Takes a number for each segment and seals them.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn number_and_seal(
+    train: &mut Train,
+    sa: &Arc<Sa>,
+    next_header: u8,
+    means: &mut Means<'_>,
+) -> Result<(), DropReason> {
     let (count, octets) = (train.count() as u64, train.octets());
     let iv = sa.runtime.iv(&sa.config, || {
         let mut seed = [0; 32];
@@ -363,21 +397,21 @@ fn seal(
     });
     let first = match sa.runtime.outgoing.take(count) {
         Some(first) => first,
-        None => take_late(step, count, means.events)?,
+        None => take_late(sa, count, means.events)?,
     };
     SealJob { first, next_header }.run(train, sa, iv)?;
     sa.runtime.usage.seals(means.now);
     if sa.runtime.usage.count(count, octets as u64) {
-        means.events.look_at(&step.sa, means.now);
+        means.events.look_at(sa, means.now);
     }
-    Ok(Sealed { fields, header })
+    Ok(())
 }
 
 /// Numbers of which not many are left.
 #[cold]
-fn take_late(step: &Step, count: u64, events: &mut Events) -> Result<u64, DropReason> {
-    let outgoing = &step.sa.runtime.outgoing;
-    let taken = outgoing.take_late(count, || events.ask_for_numbers(&step.sa));
+fn take_late(sa: &Arc<Sa>, count: u64, events: &mut Events) -> Result<u64, DropReason> {
+    let outgoing = &sa.runtime.outgoing;
+    let taken = outgoing.take_late(count, || events.ask_for_numbers(sa));
     taken.map_err(|none| match none {
         NoNumber::Exhausted => DropReason::SequenceExhausted,
         NoNumber::Unreserved => DropReason::UnreservedOut,

@@ -348,7 +348,10 @@ fn start_worker(
         board: Arc::clone(&board),
     };
     let addresses = config.outside.addresses.clone();
-    let keepalive = config.outside.keepalive;
+    let outside = &config.outside;
+    let keepalive = outside
+        .keepalive
+        .map(|interval| (interval, outside.keepalive_packet));
     let end = WakeAtEnd(Arc::clone(&wake_control));
     let thread = thread::Builder::new()
         .name("worker".into())

@@ -12,8 +12,11 @@ use sealway_io::capture::Capture;
 use sealway_io::netlink::{Address, Netlink};
 use serde_json::{Value, json};
 
-use crate::host::{Daemon, Host, PATIENCE, TUNNEL, for_host, hosts, until};
+use crate::host::{Daemon, Host, PATIENCE, TUNNEL, exchange, for_host, hosts, until};
 use crate::path::network;
+
+/// The shortest time between keepalives.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// How long the host behind the NAT is silent at most.
 const BREATH: Duration = Duration::from_millis(200);
@@ -229,6 +232,36 @@ fn a_transfer_goes_on_while_a_nat_changes_its_mapping() {
         frames += 1;
     }
     assert!(frames > 1000, "{frames}");
+}
+
+#[test]
+fn a_silent_peer_is_found_at_its_new_place_by_its_dummy_packets() {
+    let (left, router, right) = network();
+    bind(&router, "198.51.100.254", "30000-30099");
+    let dummies = "keepalive = 1\nkeepalive-packet = \"dummy\"\n\n[policy]";
+    let _behind = left.up(&configuration(1).replace("\n[policy]", dummies), BEHIND);
+    let before = right.up(&configuration(2), BEFORE);
+    let mut events = monitor(&before);
+    let mut is_found_at = |ports: std::ops::Range<u64>| {
+        let event = events.find(|event| event["event"] == "mapping").unwrap();
+        assert!(
+            ports.contains(&event["new"]["port"].as_u64().unwrap()),
+            "{event}"
+        );
+    };
+    is_found_at(30_000..30_100);
+    // A busy kernel does not always forget what it was told to.
+    until(|| {
+        bind(&router, "198.51.100.254", "40000-40099");
+        thread::sleep(2 * KEEPALIVE);
+        before.show("stats")["devices"]["peers_moved"].as_u64() >= Some(2)
+    });
+    is_found_at(40_000..40_100);
+    // Whoever was silent is spoken to.
+    let (here, there) = (left.socket("10.1.0.1:4000"), right.socket("10.2.0.1:4000"));
+    exchange(&there, &here, b"at last");
+    let stats = before.show("stats");
+    assert_eq!(stats["dropped"], 0, "{stats}");
 }
 
 #[test]

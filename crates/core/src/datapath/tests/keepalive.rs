@@ -7,7 +7,7 @@ use sealway_wire::Family;
 
 use super::harness::*;
 use crate::sad::{Peer, SaConfig, SaMode, UdpEncapsulation};
-use crate::{Engine, Time};
+use crate::{Engine, Keepalive, Time};
 
 const INTERVAL: Duration = Duration::from_secs(20);
 
@@ -27,8 +27,9 @@ fn in_udp(spi: u32, destination: u16) -> SaConfig {
 
 fn due(engine: &mut Engine, second: u64) -> Vec<IpAddr> {
     engine.begin(at(second));
-    let outers = engine.keepalives(INTERVAL).into_iter();
-    outers.map(|outer| outer.destination).collect()
+    let due = engine.keepalives(INTERVAL, Keepalive::Octet).into_iter();
+    due.map(|keepalive| outer_of(*keepalive.egress()).destination)
+        .collect()
 }
 
 #[test]

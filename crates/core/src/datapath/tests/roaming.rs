@@ -234,14 +234,53 @@ fn an_sa_that_replaces_another_sends_where_its_peer_was_heard_and_alone_moves_it
 }
 
 #[test]
+fn a_silent_peer_is_found_by_its_dummy_packets_and_nobody_hears_of_them() {
+    for mode in [SaMode::Tunnel, SaMode::Transport] {
+        let sas = both_ways(Peer::Roams, mode);
+        let (mut peer, mut b) = (gateway(LEFT, &sas, tunnel), gateway(RIGHT, &sas, tunnel));
+        peer.begin(at(20_000));
+        let due = peer.keepalives(Duration::from_secs(20), Keepalive::Dummy);
+        let [dummy] = &due[..] else {
+            panic!("{due:?}");
+        };
+        let sent = (*dummy.egress(), dummy.train().packet().to_vec());
+        assert!(matches!(
+            b.input(from(AWAY, sent.clone())),
+            Verdict::Consumed
+        ));
+        assert_eq!(follow(&mut b), 1, "{mode:?}");
+        // Recorded and sent again.
+        let again = b.input(from(ATTACKER, sent));
+        assert!(
+            matches!(again, Verdict::Dropped(DropReason::Replay)),
+            "{again:?}"
+        );
+        assert_eq!(follow(&mut b), 0);
+        assert!(peer.stats().balances() && b.stats().balances());
+    }
+}
+
+#[test]
+fn a_keepalive_is_an_octet_where_no_number_is_left_for_a_dummy() {
+    let (mut peer, _) = gateways(Peer::Roams);
+    let sa = peer.control().tables().sad.iter().next().unwrap().clone();
+    peer.begin(at(20_000));
+    sa.runtime.outgoing.take(u64::from(u32::MAX)).unwrap();
+    let due = peer.keepalives(Duration::from_secs(20), Keepalive::Dummy);
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].train().packet(), [0xff]);
+}
+
+#[test]
 fn keepalives_go_and_reports_are_believed_where_the_peer_is() {
     let (mut peer, mut b) = gateways(Peer::Roams);
     let _ = deliver(&mut b, from(AWAY, sent(&mut peer)));
     assert_eq!(follow(&mut b), 1);
     b.begin(at(30_000));
-    let due = b.keepalives(Duration::from_secs(20));
+    let due = b.keepalives(Duration::from_secs(20), Keepalive::Octet);
     let ways: Vec<_> = due
         .iter()
+        .map(|keepalive| outer_of(*keepalive.egress()))
         .map(|outer| (outer.destination, outer.encapsulation))
         .collect();
     let udp = Encapsulation::Udp {

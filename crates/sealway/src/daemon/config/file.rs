@@ -42,6 +42,8 @@ pub(super) struct Outside {
     #[serde(rename = "mtu-expires")]
     pub(super) mtu_expires: Option<Spanned<u32>>,
     pub(super) keepalive: Option<u32>,
+    #[serde(rename = "keepalive-packet")]
+    pub(super) keepalive_packet: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

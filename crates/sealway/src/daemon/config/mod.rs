@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sealway_core::path::Paths;
 use sealway_core::selector::AddressRange;
-use sealway_core::{DefaultAction, Mss};
+use sealway_core::{DefaultAction, Keepalive, Mss};
 use sealway_setkey::{Colour, Diagnostic, Span};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -97,6 +97,8 @@ pub struct Outside {
     pub mtu_expires: Duration,
     /// How long nothing may leave in UDP before a keepalive does; `None`: none is sent.
     pub keepalive: Option<Duration>,
+    /// What a keepalive is.
+    pub keepalive_packet: Keepalive,
 }
 
 /// An address and the length of its network's prefix.
@@ -318,6 +320,7 @@ fn outside(outside: file::Outside, inside: &Inside) -> Result<Outside, Box<Diagn
             0 => None,
             seconds => Some(Duration::from_secs(seconds.into())),
         },
+        keepalive_packet: keepalive_packet(outside.keepalive_packet.as_ref())?,
     })
 }
 
@@ -413,13 +416,26 @@ fn default(name: Option<&Spanned<String>>) -> Result<DefaultAction, Box<Diagnost
     match name.get_ref().as_str() {
         "discard" => Ok(DefaultAction::Discard),
         "bypass" => Ok(DefaultAction::Bypass),
-        other => {
-            let message = format!("{other:?} is no default");
-            let diagnostic = Diagnostic::new(name.span().into(), message);
-            let label = "expected \"discard\" or \"bypass\"";
-            Err(Box::new(diagnostic.label(label).without_keys()))
-        }
+        _ => Err(unlike(name, "default", "\"discard\" or \"bypass\"")),
     }
+}
+
+fn keepalive_packet(name: Option<&Spanned<String>>) -> Result<Keepalive, Box<Diagnostic>> {
+    let Some(name) = name else {
+        return Ok(Keepalive::Octet);
+    };
+    match name.get_ref().as_str() {
+        "octet" => Ok(Keepalive::Octet),
+        "dummy" => Ok(Keepalive::Dummy),
+        _ => Err(unlike(name, "kind of keepalive", "\"octet\" or \"dummy\"")),
+    }
+}
+
+fn unlike(name: &Spanned<String>, what: &str, expected: &str) -> Box<Diagnostic> {
+    let message = format!("{:?} is no {what}", name.get_ref());
+    let diagnostic = Diagnostic::new(name.span().into(), message);
+    let label = format!("expected {expected}");
+    Box::new(diagnostic.label(label).without_keys())
 }
 
 fn scripts(names: &[Spanned<String>], directory: &Path) -> Vec<Script> {

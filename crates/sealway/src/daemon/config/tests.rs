@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sealway_core::{DefaultAction, Mss};
+use sealway_core::{DefaultAction, Keepalive, Mss};
 use sealway_setkey::Colour;
 
 use super::{Config, Guard, Inside, Leash, Outside, Place, Prefix};
@@ -48,6 +48,7 @@ fn the_shortest_file_has_its_defaults() {
             clear: None,
             mtu_expires: Duration::from_secs(600),
             keepalive: Some(Duration::from_secs(20)),
+            keepalive_packet: Keepalive::Octet,
         },
         default: DefaultAction::Discard,
         mss: Mss::Kept,
@@ -101,6 +102,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         clear = "clear0"
         mtu-expires = 300
         keepalive = 0
+        keepalive-packet = "dummy"
         [policy]
         setkey = ["site.setkey", "/keys/site.setkey"]
         default = "bypass"
@@ -135,6 +137,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
     );
     assert_eq!(config.outside.mtu_expires, Duration::from_secs(300));
     assert_eq!(config.outside.keepalive, None);
+    assert_eq!(config.outside.keepalive_packet, Keepalive::Dummy);
     assert_eq!(
         (config.default, config.mss),
         (DefaultAction::Bypass, Mss::Clamped)

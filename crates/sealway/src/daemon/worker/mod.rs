@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use sealway_core::{Admitted, Datapath, Time, Verdict};
+use sealway_core::{Admitted, Datapath, Keepalive, Time, Verdict};
 use sealway_io::SendError;
 use sealway_io::clear::Clear;
 use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
-use sealway_packet::{Egress, Packet, Pool, Train};
-use sealway_wire::{TooBig, esp};
+use sealway_packet::{Egress, Packet, Pool};
+use sealway_wire::TooBig;
 
 use super::state::Bell;
 use crate::adaptor::{self, Exits};
@@ -111,13 +111,14 @@ enum Next {
 }
 
 /// Moves packets until it is told to stop. `addresses` are those of the outside; the engine's time
-/// is counted from `start`. `keepalive`: how long nothing may leave in UDP before a keepalive does.
+/// is counted from `start`. `keepalive`: how long nothing may leave in UDP before a keepalive does, and
+/// which.
 pub(super) fn run(
     datapath: Datapath,
     devices: &Devices,
     addresses: &[IpAddr],
     start: Instant,
-    keepalive: Option<Duration>,
+    keepalive: Option<(Duration, Keepalive)>,
     ways: Ways,
 ) {
     let mut sources = vec![Source::Inside];
@@ -189,7 +190,7 @@ struct Worker<'d> {
     ike_hearing: ike::Hearing,
     /// Datagrams that wait for control to hand them on.
     ike: ike::Queue,
-    keepalive: Option<Duration>,
+    keepalive: Option<(Duration, Keepalive)>,
     counters: Counters,
     /// When each kind of failure was told last.
     told: [Option<Duration>; Failure::ALL.len()],
@@ -349,16 +350,12 @@ impl Worker<'_> {
 
     /// Sends keepalives where nothing else keeps a NAT's mapping alive.
     fn keep_alive(&mut self) {
-        let Some(interval) = self.keepalive else {
+        let Some((interval, kind)) = self.keepalive else {
             return;
         };
-        for mut outer in self.datapath.keepalives(interval) {
-            outer.interface = adaptor::interface_of(outer.source, &self.interfaces);
-            let train = Train::detached(&esp::KEEPALIVE);
-            match self.devices.outside.send(&Egress::Payload(outer), &train) {
-                Ok(()) => self.counters.keepalives_sent += 1,
-                Err(error) => self.fail(Failure::of(&error), &error),
-            }
+        for keepalive in self.datapath.keepalives(interval, kind) {
+            self.counters.keepalives_sent += 1;
+            self.carry_out(Verdict::Sent(keepalive));
         }
     }
 
