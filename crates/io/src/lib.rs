@@ -11,6 +11,7 @@
 //! | [`netlink`], [`netfilter`], [`sysctl`] | links, addresses, routes, rules; the packet filter's reports; switches |
 //! | [`namespace`], [`mount`], [`process`] | namespaces that die with us, what is seen in them, children that die too |
 //! | [`leash`] | what a process gives up for good |
+//! | [`words`] | numbers in a file, for a process that comes after this one |
 //! | [`capture`] | every frame of an interface |
 //! | [`poll`], [`readiness`] | waiting, and ending a wait |
 //!
@@ -36,6 +37,7 @@ pub mod process;
 pub mod readiness;
 pub mod sysctl;
 pub mod tun;
+pub mod words;
 
 mod address;
 mod control;

@@ -7,6 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::AtomicU64;
 
 use libc::{c_int, socklen_t};
 use nix::sys::signal::SigSet;
@@ -155,6 +156,28 @@ pub(crate) fn set_virtio_header(fd: impl AsFd, octets: c_int) -> io::Result<()> 
     // SAFETY: TUNSETVNETHDRSZ reads one `int`, which lives across the call.
     check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TUNSETVNETHDRSZ, &octets) })?;
     Ok(())
+}
+
+/// The first `count` words of a file, shared with whoever maps or reads it, for as long as the
+/// process lives.
+pub(crate) fn map_words(file: impl AsFd, count: usize) -> io::Result<&'static [AtomicU64]> {
+    let length = count * size_of::<AtomicU64>();
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: without MAP_FIXED the kernel chooses a place where nothing is mapped, so no memory
+    // that Rust knows changes.
+    let place = unsafe {
+        let nowhere = std::ptr::null_mut();
+        libc::mmap(nowhere, length, protection, libc::MAP_SHARED, fd, 0)
+    };
+    if place == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping is `length` octets long, readable and writable, begins at a page, and is
+    // never unmapped. Every pattern of octets is an `AtomicU64`, and other processes may change
+    // them as other threads may. (If the file is cut short, a touch beyond its end is a signal and
+    // no access; the caller sees to its length.)
+    Ok(unsafe { std::slice::from_raw_parts(place.cast::<AtomicU64>(), count) })
 }
 
 /// Lets the kernel kill the child when the thread that spawned it ends.

@@ -7,6 +7,7 @@
 mod config;
 mod lifetime;
 mod numbers;
+mod published;
 mod replay;
 mod runtime;
 mod sa;
@@ -21,6 +22,7 @@ pub(crate) use lifetime::Reached;
 pub use lifetime::{Lifetime, Lifetimes, Limit};
 pub(crate) use numbers::NoNumber;
 pub use numbers::{Continuation, Progress, Reserved};
+pub use published::Published;
 pub use replay::{Commit, ReplayWindow, WindowSize};
 pub use runtime::Runtime;
 pub use sa::{Sa, Serial};

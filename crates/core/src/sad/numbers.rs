@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::published::Shown;
+
 /// Where an SA goes on that an earlier run began, and how far storage lets it go
 /// (see [`Command::Continue`](crate::Command::Continue)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub(crate) struct Outgoing {
     last_end: u64,
     /// The number that would have been next when it was closed; 0: it is open.
     closed_at: AtomicU64,
+    pub(super) published: Shown,
 }
 
 impl Outgoing {
@@ -76,6 +79,7 @@ impl Outgoing {
             end: AtomicU64::new(end),
             last_end: end,
             closed_at: AtomicU64::new(0),
+            published: Shown::default(),
         }
     }
 
@@ -105,7 +109,10 @@ impl Outgoing {
         loop {
             let end = next.checked_add(count).filter(|end| *end <= bound)?;
             match self.next.compare_exchange_weak(next, end, Relaxed, Relaxed) {
-                Ok(_) => return Some(next),
+                Ok(_) => {
+                    self.published.raise(end);
+                    return Some(next);
+                }
                 Err(changed) => next = changed,
             }
         }

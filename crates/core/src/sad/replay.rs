@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sealway_crypto::Sequence;
 
+use super::published::Shown;
+
 /// How many numbers behind the highest one are remembered: 1 to 65 536.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WindowSize(u32);
@@ -55,6 +57,7 @@ pub struct ReplayWindow {
     mark: AtomicU64,
     /// The highest number that came above the limit.
     wanted: AtomicU64,
+    pub(super) published: Shown,
     /// A power of two, and at least one more than the window needs.
     words: Box<[AtomicU64]>,
 }
@@ -114,6 +117,7 @@ impl ReplayWindow {
             limit: AtomicU64::new(u64::MAX),
             mark: AtomicU64::new(u64::MAX),
             wanted: AtomicU64::new(0),
+            published: Shown::default(),
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
         };
         window.begin_at(start);
@@ -242,6 +246,7 @@ impl ReplayWindow {
         if sequence > self.top() {
             self.top.store(sequence, Relaxed);
         }
+        self.published.raise(sequence);
         answer
     }
 

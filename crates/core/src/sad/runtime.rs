@@ -8,7 +8,7 @@ use sealway_crypto::{Context, IvSource, Provider};
 
 use super::lifetime::Usage;
 use super::numbers::Outgoing;
-use super::{Continuation, Progress, ReplayWindow, Reserved, SaConfig, SaError};
+use super::{Continuation, Progress, Published, ReplayWindow, Reserved, SaConfig, SaError};
 use crate::time::Time;
 
 /// The lengths that a suite gives to ESP, at hand for every packet.
@@ -139,6 +139,21 @@ impl Runtime {
     pub fn reserve_received(&self, limit: u64) -> u64 {
         let window = self.replay.as_ref();
         window.map_or(u64::MAX, |window| window.reserve(limit))
+    }
+
+    /// Shows from now on how far it comes. For whoever keeps the numbers, once and before the first
+    /// packet: what stands in the words already is less than what it will have used.
+    pub fn publish(&self, published: Published) {
+        self.outgoing.published.set(published.next);
+        if let Some(window) = &self.replay {
+            window.published.set(published.top);
+        }
+    }
+
+    /// Whether it shows how far it comes, so that a run that follows on this machine knows it to
+    /// the number.
+    pub fn is_published(&self) -> bool {
+        self.outgoing.published.is_set()
     }
 
     /// The number that the next packet would carry.

@@ -258,6 +258,8 @@ pub struct Encapsulation {
 pub struct Restart {
     /// Whether they are kept in a state directory.
     pub kept: bool,
+    /// Whether nothing of them is lost even if the daemon is killed, as long as the machine goes on.
+    pub exact: bool,
     /// What is lost if not: `sequence` (numbers are sent again), `replay` (packets recorded before
     /// are accepted again).
     pub loses: Vec<String>,

@@ -106,6 +106,9 @@ pub(super) fn sas(sas: &[Sa]) -> String {
     if sas.iter().any(|sa| !sa.restart.kept) {
         text += UNKEPT;
     }
+    if sas.iter().any(|sa| sa.restart.kept && !sa.restart.exact) {
+        text += INEXACT;
+    }
     text
 }
 
@@ -113,6 +116,10 @@ pub(super) fn sas(sas: &[Sa]) -> String {
 const UNKEPT: &str = "\n\nSequence numbers and replay windows are lost with the daemon: after a \
      restart with the same keys numbers are sent again, which peers drop, and packets that were \
      recorded before are accepted again. A directory in [daemon] state keeps them.";
+
+/// What is said below SAs of which a killed daemon leaves no progress.
+const INEXACT: &str = "\n\nShould the daemon be killed, some of these SAs go on above what is reserved: the \
+     next packets of their peers are refused then. The daemon's log says why.";
 
 /// `age 20 s of 3600 (soft 3000), 1000 bytes of 5000`
 fn lifetime(sa: &Sa) -> Option<String> {

@@ -138,7 +138,7 @@ fn show_prints_tables_and_json() {
             "encapsulation": {"source": 4500, "destination": 4500}, "peer": null, "selector": null,
             "received": 0,
             "restart": {
-                "kept": false, "loses": ["sequence", "replay"],
+                "kept": false, "exact": false, "loses": ["sequence", "replay"],
                 "sent_up_to": null, "accepted_up_to": null,
             },
             "lifetime": {

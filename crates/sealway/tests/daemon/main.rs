@@ -5,6 +5,7 @@ mod acquire;
 mod bad_input;
 mod guard;
 mod host;
+mod killed;
 mod leash;
 mod life;
 mod live;

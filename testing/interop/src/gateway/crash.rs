@@ -58,7 +58,6 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
                 killed.elapsed()
             );
             ours.restart()?;
-            pass_what_was_reserved(peer, row)?;
             transfer.goes_on_after(RETRANSMITTED)?;
             Ok(())
         },
@@ -76,24 +75,6 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
         "the peer has refused {refused} of our numbers"
     );
     nothing_is_accepted_again(scene, row, &recorder::esp(&frames, Direction::Out))
-}
-
-/// The first numbers of the peer count as seen, since they might have been: some hundred packets are
-/// lost. A TCP that only sends acknowledgements, once for each packet that is sent again, would take
-/// minutes over them.
-fn pass_what_was_reserved(peer: &dyn Host, row: &Row) -> Result<()> {
-    let (host, source) = Scene::addresses(row.inner);
-    let script = format!(
-        "for series in $(seq 20); do
-           ping -n -q -c 200 -i 0.002 -W 1 -I {source} {host} | grep -q ' [1-9][0-9]* received' && exit 0
-         done
-         exit 1"
-    );
-    let limit = Duration::from_secs(60);
-    peer.sh(&script, limit)?
-        .ok()
-        .context("the peer's packets")?;
-    Ok(())
 }
 
 /// How long nothing may leave: `SEALWAY_GUARD_SECONDS`, else two seconds.

@@ -84,6 +84,7 @@ fn restart(sa: &Sa) -> report::Restart {
     let reserved = sa.runtime.progress().reserved;
     report::Restart {
         kept,
+        exact: sa.runtime.is_published(),
         loses: lost.iter().map(ToString::to_string).collect(),
         sent_up_to: kept.then_some(reserved.send),
         accepted_up_to: (kept && has_window).then_some(reserved.receive),

@@ -3,15 +3,17 @@
 //! As text, a line for each, with a checksum of the whole behind it:
 //!
 //! ```text
-//! sealway numbers 1
+//! sealway numbers 2
 //! salt 9f…
+//! run 51…
 //! 3c… esp 192.0.2.2 spi 0x00010001 | 1048576 64 10215…
 //! sum 77…
 //! ```
 //!
 //! The first word of a line is a digest of identity and keys; what stands before `|` otherwise is
 //! for people. Behind it: every number up to the first may have been sent, every number up to the
-//! second accepted, and the IVs of counter modes start at the third.
+//! second accepted, and the IVs of counter modes start at the third. The run is that of the daemon
+//! that wrote it: what another has left of its [progress](super::progress) says nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,6 +21,8 @@ use std::fmt::Write as _;
 use sealway_core::sad::{Protocol, SaConfig};
 use sealway_crypto::{Authentication, Mac};
 use sha2::{Digest, Sha256};
+
+use super::progress::Id;
 
 /// What tells an SA with its keys from every other: a digest, keyed with the directory's salt, from
 /// which the keys cannot be had.
@@ -41,6 +45,8 @@ pub(super) struct Entry {
 
 /// All that is kept.
 pub(super) struct Book {
+    /// Which run of the daemon writes it.
+    pub(super) run: Id,
     salt: [u8; 32],
     digest: Box<dyn Mac>,
     entries: BTreeMap<Print, Entry>,
@@ -48,7 +54,7 @@ pub(super) struct Book {
 }
 
 /// The first line.
-const TITLE: &str = "sealway numbers 1";
+const TITLE: &str = "sealway numbers 2";
 
 impl Book {
     /// The most SAs that are remembered; of those that are gone the oldest are forgotten.
@@ -56,12 +62,13 @@ impl Book {
 
     /// An empty one.
     pub(super) fn new(salt: [u8; 32]) -> Book {
-        Book::with(salt, BTreeMap::new())
+        Book::with(salt, Id::default(), BTreeMap::new())
     }
 
-    fn with(salt: [u8; 32], entries: BTreeMap<Print, Entry>) -> Book {
+    fn with(salt: [u8; 32], run: Id, entries: BTreeMap<Print, Entry>) -> Book {
         let digest = sealway_crypto::mac(Authentication::HmacSha256_128, &salt);
         Book {
+            run,
             salt,
             digest: digest.unwrap_or_else(|_| unreachable!("its key has the right length")),
             ages: entries.len() as u64,
@@ -135,7 +142,8 @@ impl Book {
 
     /// As it is written.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("{TITLE}\nsalt {}\n", hex::encode(self.salt));
+        let (salt, run) = (hex::encode(self.salt), hex::encode(self.run));
+        let mut text = format!("{TITLE}\nsalt {salt}\nrun {run}\n");
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(_, entry)| entry.age);
         for (print, entry) in entries {
@@ -180,13 +188,17 @@ impl Book {
             .next()
             .and_then(|line| from_digits(line.strip_prefix("salt ")?));
         let salt = salt.ok_or("its salt cannot be read")?;
+        let run = lines
+            .next()
+            .and_then(|line| from_digits(line.strip_prefix("run ")?));
+        let run = run.ok_or("its run cannot be read")?;
         let entries = lines
             .zip(1..)
             .map(|(line, age)| {
-                entry(line, age).ok_or_else(|| format!("line {} cannot be read", age + 2))
+                entry(line, age).ok_or_else(|| format!("line {} cannot be read", age + 3))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Book::with(salt, entries))
+        Ok(Book::with(salt, run, entries))
     }
 }
 
@@ -205,7 +217,7 @@ fn entry(line: &str, age: u64) -> Option<(Print, Entry)> {
     Some((from_digits(print)?, entry))
 }
 
-fn from_digits<const N: usize>(digits: &str) -> Option<[u8; N]> {
+pub(super) fn from_digits<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut octets = [0; N];
     hex::decode_to_slice(digits, &mut octets).ok()?;
     Some(octets)
@@ -219,6 +231,7 @@ mod tests {
 
     fn book() -> Book {
         let mut book = Book::new([7; 32]);
+        book.run = [8; 16];
         for n in 0..5u8 {
             let numbers = [u64::from(n), u64::MAX, 1 << 40];
             book.entry([n; 16], || {
@@ -235,7 +248,7 @@ mod tests {
         let again = Book::read(text.as_bytes()).unwrap();
         assert_eq!(again.text(), text);
         assert_eq!(again.entries.len(), 5);
-        assert_eq!(again.salt, [7; 32]);
+        assert_eq!((again.salt, again.run), ([7; 32], [8; 16]));
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! The state directory: claimed by one daemon at a time, its one file replaced as a whole.
+//! The state directory: claimed by one daemon at a time. What is kept is one file, replaced as a
+//! whole; how far SAs have come is shown in another, which is mapped.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use nix::unistd::geteuid;
+use sealway_io::words;
 
 /// Why there is no state directory.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,13 @@ pub(super) trait Storage: Send {
     /// Replaces what is kept. When this returns it is safe from a crash of the machine; where it
     /// fails, or is cut short, what is found afterwards is the old or the new, whole.
     fn replace(&mut self, octets: &[u8]) -> io::Result<()>;
+
+    /// What stands in the words that were made last: no more than one octet above `most`, where
+    /// there are more than that.
+    fn shown(&mut self, most: usize) -> io::Result<Vec<u8>>;
+
+    /// So many new words, all 0, in place of the last ones. They outlive the process.
+    fn new_words(&mut self, count: usize) -> io::Result<&'static [AtomicU64]>;
 }
 
 /// A claimed directory. Its lock ends with the process, however that ends.
@@ -68,6 +78,9 @@ pub(super) struct Directory {
 /// The file's name, and that of the next one while it is written.
 const FILE: &str = "numbers";
 const NEXT: &str = "numbers.new";
+/// The same of the words.
+const WORDS: &str = "progress";
+const NEXT_WORDS: &str = "progress.new";
 
 impl Directory {
     /// Claims the directory, made if it is not there, and reads what it keeps.
@@ -104,6 +117,16 @@ impl Directory {
         Ok((directory, kept))
     }
 
+    /// The file of the words.
+    pub(super) fn words(&self) -> PathBuf {
+        self.path.join(WORDS)
+    }
+
+    pub(super) fn failed(&self, error: io::Error) -> ClaimError {
+        let path = self.path.clone();
+        ClaimError::Other { path, error }
+    }
+
     pub(super) fn damaged(&self, what: String) -> ClaimError {
         let path = self.path.join(FILE);
         ClaimError::Damaged { path, what }
@@ -119,6 +142,33 @@ impl Storage for Directory {
         file.sync_all()?;
         fs::rename(next, self.path.join(FILE))?;
         File::open(&self.path)?.sync_all()
+    }
+
+    fn shown(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.path.join(WORDS))?;
+        // Where the disk did not take them, the kernel may have read older ones from it since. It
+        // tells whoever asks first.
+        file.sync_all()?;
+        let mut octets = Vec::new();
+        file.take(most as u64 + 1).read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+
+    fn new_words(&mut self, count: usize) -> io::Result<&'static [AtomicU64]> {
+        let next = self.path.join(NEXT_WORDS);
+        match fs::remove_file(&next) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&next)?;
+        let words = words::map(&file, count)?;
+        fs::rename(next, self.path.join(WORDS))?;
+        Ok(words)
     }
 }
 
@@ -148,6 +198,7 @@ mod tests {
     use super::*;
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::Ordering::Relaxed;
 
     fn refused(path: &Path) -> String {
         Directory::claim(path).unwrap_err().to_string()
@@ -179,6 +230,31 @@ mod tests {
             said.contains("mode 0750") && said.contains("chmod 700"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn words_outlive_who_has_made_them_and_new_ones_take_their_place() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let (mut directory, _) = Directory::claim(&path).unwrap();
+        assert_eq!(
+            directory.shown(16).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        fs::write(path.join(NEXT_WORDS), b"half of them").unwrap();
+        let old = directory.new_words(2).unwrap();
+        old[1].store(7, Relaxed);
+        drop(directory);
+        let (mut directory, _) = Directory::claim(&path).unwrap();
+        let stood = [[0; 8], 7u64.to_ne_bytes()].concat();
+        assert_eq!(directory.shown(16).unwrap(), stood);
+        assert_eq!(directory.shown(3).unwrap(), stood[..4]);
+        let new = directory.new_words(1).unwrap();
+        old[1].store(8, Relaxed);
+        assert_eq!(new[0].load(Relaxed), 0);
+        assert_eq!(directory.shown(16).unwrap(), [0; 8]);
+        let mode = fs::metadata(path.join(WORDS)).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sealway_core::sad::{Continuation, Reserved, Sa, SaConfig};
 use super::amounts::{Rate, ahead_received, ahead_sent};
 use super::book::{Book, Print};
 use super::directory::Storage;
+use super::progress::{Place, Progress};
 
 /// How long after an SA has gone its numbers are taken to be final.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -17,6 +18,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(super) struct Ledger<S> {
     book: Book,
     storage: S,
+    /// Where it can be had: what of the numbers outlives the process to the last one.
+    progress: Option<Progress>,
     watched: Vec<Watched>,
 }
 
@@ -50,10 +53,11 @@ pub(super) enum Pace {
 }
 
 impl<S: Storage> Ledger<S> {
-    pub(super) fn new(book: Book, storage: S) -> Self {
+    pub(super) fn new(book: Book, storage: S, progress: Option<Progress>) -> Self {
         Ledger {
             book,
             storage,
+            progress,
             watched: Vec::new(),
         }
     }
@@ -73,6 +77,7 @@ impl<S: Storage> Ledger<S> {
         let mut continued = Vec::with_capacity(added.len());
         for (sa, print) in added.iter().zip(prints.iter().copied()) {
             let from = self.go_on(&sa.config, print, draw);
+            self.show(sa, print, &from);
             self.watched.push(Watched {
                 sa: Arc::clone(sa),
                 print,
@@ -90,9 +95,26 @@ impl<S: Storage> Ledger<S> {
             self.watched
                 .retain(|known| !added.iter().any(|sa| Arc::ptr_eq(sa, &known.sa)));
             self.watched.extend(replaced);
+            let is_watched = |print: &Print| self.watched.iter().any(|known| known.print == *print);
+            if let Some(progress) = &mut self.progress {
+                let gone = prints.iter().filter(|print| !is_watched(print));
+                gone.for_each(|print| progress.close(print));
+            }
             return Err(error);
         }
         Ok(continued)
+    }
+
+    /// Has the SA show how far it comes.
+    fn show(&mut self, sa: &Sa, print: Print, from: &Continuation) {
+        let at = Place {
+            next: from.sent.saturating_add(1),
+            top: from.received,
+        };
+        let progress = self.progress.as_mut();
+        if let Some(published) = progress.and_then(|progress| progress.open(print, at)) {
+            sa.runtime.publish(published);
+        }
     }
 
     fn go_on(
@@ -169,7 +191,14 @@ impl<S: Storage> Ledger<S> {
             }
         }
         if is_noted {
-            self.watched.retain(|watched| !watched.has_ended(now));
+            for ended in self
+                .watched
+                .extract_if(.., |watched| watched.has_ended(now))
+            {
+                if let Some(progress) = &mut self.progress {
+                    progress.close(&ended.print);
+                }
+            }
         }
         Ok(pace)
     }

@@ -3,15 +3,19 @@
 //! An SA whose keys stand in a file comes back with the same keys after a restart. It must not send
 //! a number again, and must not accept again what was recorded before. So numbers are *reserved*:
 //! none is sent, and none accepted, above a limit that stands on storage already. After a crash an
-//! SA goes on above the limits. `docs/adr/0006-numbers-reserved-ahead.md` says why it is done so.
+//! SA goes on above the limits, unless it was only the daemon that crashed: then it goes on where it
+//! was. `docs/adr/0006-numbers-reserved-ahead.md` and `0012-progress-outlives-the-daemon.md` say why
+//! it is done so.
 //!
-//! [`directory`] is the place, [`book`] what stands there, [`ledger`] what has to be written before
-//! SAs may go on, [`amounts`] how far ahead. Here is the thread that does it, off the hot path.
+//! [`directory`] is the place, [`book`] what stands there, [`progress`] what a killed daemon leaves
+//! behind, [`ledger`] what has to be written before SAs may go on, [`amounts`] how far ahead. Here is
+//! the thread that does it, off the hot path.
 
 mod amounts;
 mod book;
 mod directory;
 mod ledger;
+mod progress;
 
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -26,6 +30,7 @@ use book::Book;
 pub(super) use directory::ClaimError;
 use directory::Directory;
 use ledger::{Ledger, Pace};
+use progress::Doubt;
 
 /// How often moving SAs are looked at, if none asks.
 const TICK: Duration = Duration::from_millis(250);
@@ -39,18 +44,25 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct State(Arc<Mutex<Ledger<Directory>>>);
 
 impl State {
-    /// Claims the directory.
+    /// Claims the directory, and finds out how far the last run has come.
     pub(super) fn open(path: &Path) -> Result<State, ClaimError> {
-        let (directory, kept) = Directory::claim(path)?;
-        let book = match kept {
-            None => {
-                let mut salt = [0; 32];
-                super::random(&mut salt);
-                Book::new(salt)
-            }
-            Some(octets) => Book::read(&octets).map_err(|what| directory.damaged(what))?,
+        let (mut directory, kept) = Directory::claim(path)?;
+        let mut book = match &kept {
+            None => Book::new(drawn()),
+            Some(octets) => Book::read(octets).map_err(|what| directory.damaged(what))?,
         };
-        Ok(State(Arc::new(Mutex::new(Ledger::new(book, directory)))))
+        let (words, boot) = (directory.words(), progress::boot());
+        let begun = progress::begin(&mut book, &mut directory, boot, drawn());
+        let begun = begun.map_err(|error| directory.failed(error))?;
+        if let (Some(_), Err(doubt)) = (&kept, &begun.found) {
+            tell(&words, doubt);
+        }
+        let progress = begun
+            .progress
+            .inspect_err(|error| tracing::warn!("{}: {error}; {UNSHOWN}", words.display()))
+            .ok();
+        let ledger = Ledger::new(book, directory, progress);
+        Ok(State(Arc::new(Mutex::new(ledger))))
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger<Directory>> {
@@ -59,13 +71,31 @@ impl State {
     }
 }
 
+/// What it means that a run cannot show its progress.
+const UNSHOWN: &str = "should this daemon be killed, its SAs go on above what is reserved, as after a crash of the machine";
+
+/// Tells why what the last run has shown is not believed.
+fn tell(words: &Path, doubt: &Doubt) {
+    let (words, so) = (
+        words.display(),
+        "SAs go on above what was reserved: after a crash the next packets of their peers are refused",
+    );
+    match doubt {
+        Doubt::OtherBoot => tracing::info!("{words}: {doubt}; {so}"),
+        _ => tracing::warn!("{words} is not believed: {doubt}; {so}"),
+    }
+}
+
+/// Random octets.
+fn drawn<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    super::random(&mut octets);
+    octets
+}
+
 impl sealway_core::Keeper for State {
     fn admit(&mut self, added: &[Arc<Sa>]) -> Result<Vec<Continuation>, String> {
-        let mut draw = || {
-            let mut octets = [0; 8];
-            super::random(&mut octets);
-            u64::from_be_bytes(octets)
-        };
+        let mut draw = || u64::from_be_bytes(drawn());
         self.ledger()
             .admit(added, &mut draw, Instant::now())
             .map_err(|error| {

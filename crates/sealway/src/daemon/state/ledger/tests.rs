@@ -1,8 +1,10 @@
-//! Two gateways whose storage may be cut off at any of its steps, an eavesdropper who sends
-//! everything again, and the naive twin: everything that was ever sent or accepted.
+//! Two gateways that may be killed at any time, whose storage may be cut off at any of its steps, an
+//! eavesdropper who sends everything again, and the naive twin: everything that was ever sent or
+//! accepted.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use proptest::prelude::*;
 use sealway_core::path::LocalAddresses;
@@ -14,6 +16,7 @@ use sealway_setkey::Keys;
 use sealway_wire::build;
 use zeroize::Zeroizing;
 
+use super::super::progress::{self, Place};
 use super::*;
 use crate::setkey::{Source, apply};
 
@@ -25,6 +28,10 @@ struct Disk(Arc<Mutex<Kept>>);
 struct Kept {
     octets: Option<Vec<u8>>,
     power: Power,
+    /// Another one after each failure.
+    boot: u8,
+    /// The words in use, and those that were before them.
+    words: [&'static [AtomicU64]; 2],
 }
 
 /// When the power fails.
@@ -49,7 +56,27 @@ impl Storage for Disk {
             Power::FailsBefore | Power::FailsAfter => Err(io::Error::other("no power")),
         }
     }
+
+    fn shown(&mut self, _most: usize) -> io::Result<Vec<u8>> {
+        let octets = |word: &AtomicU64| word.load(Relaxed).to_ne_bytes();
+        let kept = self.0.lock().unwrap();
+        Ok(kept.words[0].iter().flat_map(octets).collect())
+    }
+
+    fn new_words(&mut self, count: usize) -> io::Result<&'static [AtomicU64]> {
+        let mut kept = self.0.lock().unwrap();
+        kept.words.swap(0, 1);
+        if kept.words[0].is_empty() {
+            let words: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+            kept.words[0] = words.leak();
+        }
+        kept.words[0].iter().for_each(|word| word.store(0, Relaxed));
+        Ok(kept.words[0])
+    }
 }
+
+/// Where the IVs start.
+const IV_START: u64 = 1 << 63;
 
 /// A ledger that its control and its test share.
 #[derive(Clone)]
@@ -57,11 +84,20 @@ struct Shared(Arc<Mutex<Ledger<Disk>>>, Instant);
 
 impl Keeper for Shared {
     fn admit(&mut self, added: &[Arc<Sa>]) -> Result<Vec<Continuation>, String> {
-        let mut draw = || 1 << 63;
+        let mut draw = || IV_START;
         let mut ledger = self.0.lock().unwrap();
         let admitted = ledger.admit(added, &mut draw, self.1);
         admitted.map_err(|error| error.to_string())
     }
+}
+
+/// What has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    /// The daemon alone.
+    Daemon,
+    /// The machine, with all that stood in its memory.
+    Machine,
 }
 
 /// One gateway.
@@ -83,9 +119,22 @@ fn script(direction: &str) -> String {
 
 impl Gateway {
     fn start(disk: Disk, script: String, now: Instant) -> Gateway {
-        let octets = disk.0.lock().unwrap().octets.clone();
-        let book = octets.map_or_else(|| Book::new([1; 32]), |octets| Book::read(&octets).unwrap());
-        let ledger = Shared(Arc::new(Mutex::new(Ledger::new(book, disk.clone()))), now);
+        Gateway::try_start(disk, script, now).unwrap()
+    }
+
+    fn try_start(mut disk: Disk, script: String, now: Instant) -> Result<Gateway, String> {
+        let (octets, boot) = {
+            let kept = disk.0.lock().unwrap();
+            (kept.octets.clone(), [kept.boot; 16])
+        };
+        let mut book =
+            octets.map_or_else(|| Book::new([1; 32]), |octets| Book::read(&octets).unwrap());
+        let run = (u128::from_be_bytes(book.run) + 1).to_be_bytes();
+        let begun = progress::begin(&mut book, &mut disk, Some(boot), run)
+            .map_err(|error| error.to_string())?;
+        let progress = begun.progress.unwrap();
+        let ledger = Ledger::new(book, disk.clone(), Some(progress));
+        let ledger = Shared(Arc::new(Mutex::new(ledger)), now);
         let mut control = Control::new(DefaultAction::Discard, 1500);
         control.use_keeper(Box::new(ledger.clone()));
         let local = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
@@ -104,8 +153,8 @@ impl Gateway {
             ledger,
             script: script.clone(),
         };
-        gateway.apply(&script).unwrap();
-        gateway
+        gateway.apply(&script)?;
+        Ok(gateway)
     }
 
     fn apply(&mut self, script: &str) -> Result<(), String> {
@@ -126,10 +175,31 @@ impl Gateway {
         let _ = self.ledger.0.lock().unwrap().round(now, &|| true);
     }
 
-    /// Dies with the power, if that has not happened yet, and starts again.
-    fn restart(&mut self, now: Instant) {
-        self.disk.0.lock().unwrap().power = Power::On;
+    /// Dies, with its machine or alone, and starts again.
+    fn restart(&mut self, now: Instant, death: Death) {
+        {
+            let mut kept = self.disk.0.lock().unwrap();
+            kept.power = Power::On;
+            kept.boot += u8::from(death == Death::Machine);
+        }
         *self = Gateway::start(self.disk.clone(), self.script.clone(), now);
+    }
+
+    /// What the daemon leaves behind of its one SA, were it killed now.
+    fn shown(&self) -> Place {
+        let mut ledger = self.ledger.0.lock().unwrap();
+        let print = ledger.watched[0].print;
+        let begun = Place { next: 0, top: 0 };
+        let published = ledger
+            .progress
+            .as_mut()
+            .unwrap()
+            .open(print, begun)
+            .unwrap();
+        Place {
+            next: published.next.load(Relaxed),
+            top: published.top.load(Relaxed),
+        }
     }
 }
 
@@ -171,6 +241,8 @@ impl World {
             other => panic!("{other:?}"),
         };
         let octets = transmit.train().packet().to_vec();
+        // Shown before anybody has it: a daemon that is killed now has sent nothing else.
+        assert!(self.left.shown().next > number(&octets));
         // The low half of the number and the IV, which tells the whole number.
         assert!(self.sent.insert(octets[4..16].to_vec()), "sent twice");
         self.captured.push((*transmit.egress(), octets));
@@ -184,6 +256,8 @@ impl World {
         let arrival = Packet::new(Train::detached(octets), Arrival::Payload(*outer));
         match self.right.datapath.input(arrival) {
             Verdict::Delivered(_) => {
+                let has_window = !self.right.script.contains("-window 0");
+                assert!(!has_window || self.right.shown().top >= number(octets));
                 assert!(self.accepted.insert(place), "accepted twice");
                 true
             }
@@ -231,7 +305,14 @@ impl World {
             Step::PowerFails(is_left, power) => {
                 self.side(is_left).disk.0.lock().unwrap().power = power;
             }
-            Step::Restart(is_left) => self.side(is_left).restart(now),
+            Step::Restart(is_left, death) => self.side(is_left).restart(now, death),
+            Step::DiesInStart(is_left, power, death) => {
+                let side = self.side(is_left);
+                side.disk.0.lock().unwrap().power = power;
+                let (disk, script) = (side.disk.clone(), side.script.clone());
+                assert!(Gateway::try_start(disk, script, now).is_err());
+                side.restart(now, death);
+            }
             Step::Readd(is_left) => {
                 let change = format!("delete 192.0.2.1 192.0.2.2 esp 0x10001; {ADD}");
                 // Refused without power.
@@ -239,10 +320,15 @@ impl World {
             }
             Step::Close(is_left) => {
                 let _ = self.side(is_left).ledger.0.lock().unwrap().close();
-                self.side(is_left).restart(now);
+                self.side(is_left).restart(now, Death::Machine);
             }
         }
     }
+}
+
+/// The number of a packet: what its IV is ahead of the first.
+fn number(packet: &[u8]) -> u64 {
+    u64::from_be_bytes(packet[8..16].try_into().unwrap()) - IV_START
 }
 
 #[derive(Clone, Debug)]
@@ -254,7 +340,9 @@ enum Step {
     /// So many milliseconds, then a look at all SAs.
     Wait(u64),
     PowerFails(bool, Power),
-    Restart(bool),
+    Restart(bool, Death),
+    /// Dies, and again at the first write of the next run.
+    DiesInStart(bool, Power, Death),
     /// The same SA goes and comes.
     Readd(bool),
     /// An end in good order, and a start.
@@ -262,14 +350,17 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let power = prop::sample::select(vec![Power::FailsBefore, Power::FailsAfter]);
+    let power = || prop::sample::select(vec![Power::FailsBefore, Power::FailsAfter]);
+    let death = || prop::sample::select(vec![Death::Daemon, Death::Machine]);
     prop_oneof![
         4 => (1usize..120).prop_map(Step::Send),
         1 => (1usize..40).prop_map(Step::Lose),
         2 => Just(Step::Again),
         6 => prop::sample::select(vec![1u64, 20, 300, 2000, 30_000]).prop_map(Step::Wait),
-        2 => (any::<bool>(), power).prop_map(|(left, power)| Step::PowerFails(left, power)),
-        3 => any::<bool>().prop_map(Step::Restart),
+        2 => (any::<bool>(), power()).prop_map(|(left, power)| Step::PowerFails(left, power)),
+        5 => (any::<bool>(), death()).prop_map(|(left, death)| Step::Restart(left, death)),
+        2 => (any::<bool>(), power(), death())
+            .prop_map(|(left, power, death)| Step::DiesInStart(left, power, death)),
         1 => any::<bool>().prop_map(Step::Readd),
         1 => any::<bool>().prop_map(Step::Close),
     ]
@@ -278,7 +369,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn whenever_the_power_fails_no_number_is_sent_twice_and_none_accepted_twice(
+    fn whenever_daemon_or_machine_die_no_number_is_sent_twice_and_none_accepted_twice(
         steps in proptest::collection::vec(step(), 1..40)
     ) {
         let mut world = World::new();
@@ -309,9 +400,25 @@ fn a_slow_peer_loses_at_most_its_reserve_and_an_orderly_end_loses_nothing() {
     world.do_one(&Step::Close(false));
     world.do_one(&Step::Again);
     assert!(world.send());
-    world.do_one(&Step::Restart(false));
+    world.do_one(&Step::Restart(false, Death::Machine));
     let refused = (0..1000).take_while(|_| !world.send()).count();
     assert_eq!(refused as u64, ahead_received(0) - 1);
+}
+
+#[test]
+fn a_killed_daemon_sends_the_next_number_and_accepts_the_next_and_none_before() {
+    let mut world = World::new();
+    for count in [1, 0, 5, 30, 30, 30] {
+        world.do_one(&Step::Send(count));
+        world.do_one(&Step::Wait(1));
+        for is_left in [false, true] {
+            world.do_one(&Step::Restart(is_left, Death::Daemon));
+            world.do_one(&Step::Again);
+            assert!(world.send(), "{count} before");
+        }
+    }
+    // None was skipped.
+    assert_eq!(world.left.shown().next, world.captured.len() as u64 + 1);
 }
 
 #[test]
@@ -335,7 +442,7 @@ fn what_a_burst_reserved_is_given_back_when_the_peer_is_slow_again() {
         "{}",
         reserve(&world)
     );
-    world.do_one(&Step::Restart(false));
+    world.do_one(&Step::Restart(false, Death::Machine));
     world.do_one(&Step::Again);
     let refused = (0..1000).take_while(|_| !world.send()).count();
     assert!(refused <= 2 * ahead_received(0) as usize, "{refused}");
@@ -349,14 +456,14 @@ fn an_sa_with_other_keys_starts_anew() {
         tables.sad.iter().next().unwrap().runtime.next_sequence()
     };
     assert_eq!(next(&gateway), 1);
-    gateway.restart(Instant::now());
+    gateway.restart(Instant::now(), Death::Machine);
     let skipped = next(&gateway);
     assert!(skipped > 1000);
     gateway.script = gateway.script.replace("0x0001", "0xff01");
-    gateway.restart(Instant::now());
+    gateway.restart(Instant::now(), Death::Machine);
     assert_eq!(next(&gateway), 1);
     gateway.script = gateway.script.replace("0xff01", "0x0001");
-    gateway.restart(Instant::now());
+    gateway.restart(Instant::now(), Death::Machine);
     assert!(next(&gateway) > skipped);
 }
 
@@ -379,14 +486,14 @@ fn an_sa_that_had_no_window_may_get_one_and_accepts_from_then_on() {
     world.left.script = esn(&world.left.script, "");
     world.right.script = esn(&with, without);
     let now = world.now;
-    world.left.restart(now);
-    world.right.restart(now);
+    world.left.restart(now, Death::Machine);
+    world.right.restart(now, Death::Machine);
     for _ in 0..100 {
         world.do_one(&Step::Send(200));
         world.do_one(&Step::Wait(300));
     }
     world.right.script = esn(&with, "");
-    world.right.restart(now);
+    world.right.restart(now, Death::Machine);
     let goes_on = (0..100).any(|_| {
         let accepted = world.send();
         world.do_one(&Step::Wait(10));
