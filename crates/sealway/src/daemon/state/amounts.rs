@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use sealway_crypto::Sequence;
 
-/// What a crash costs a peer that sends hardly anything: so many of its packets are refused.
-const LEAST_RECEIVED: u64 = 64;
+/// What a crash of the machine costs a peer that sends hardly anything: so many of its packets are
+/// refused. Half of it is what a peer that was silent may send while more is being reserved.
+const LEAST_RECEIVED: u64 = 256;
 const MOST_RECEIVED: u64 = 1 << 22;
 
 /// Rates are measured over no less than this: a short burst is no sign of a fast peer.
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn slow_peers_lose_little_and_fast_ones_a_second() {
-        assert_eq!(ahead_received(1), 64);
+        assert_eq!(ahead_received(1), 256);
         assert_eq!(ahead_received(90_000), 90_000);
         assert_eq!(ahead_sent(Sequence::Short, 0), 1 << 14);
         assert_eq!(ahead_sent(Sequence::Extended, 1_000_000), 4_000_000);

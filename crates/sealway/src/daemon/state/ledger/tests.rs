@@ -58,9 +58,11 @@ impl Storage for Disk {
     }
 
     fn shown(&mut self, _most: usize) -> io::Result<Vec<u8>> {
-        let octets = |word: &AtomicU64| word.load(Relaxed).to_ne_bytes();
-        let kept = self.0.lock().unwrap();
-        Ok(kept.words[0].iter().flat_map(octets).collect())
+        let mut octets = Vec::new();
+        for word in self.0.lock().unwrap().words[0] {
+            octets.extend_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        Ok(octets)
     }
 
     fn new_words(&mut self, count: usize) -> io::Result<&'static [AtomicU64]> {
@@ -419,6 +421,21 @@ fn a_killed_daemon_sends_the_next_number_and_accepts_the_next_and_none_before() 
     }
     // None was skipped.
     assert_eq!(world.left.shown().next, world.captured.len() as u64 + 1);
+}
+
+#[test]
+fn a_silent_peer_may_send_half_of_its_reserve_while_more_is_written() {
+    let mut world = World::new();
+    let half = ahead_received(0) / 2;
+    for _ in 0..3 {
+        // Its packets ask, the write takes as long as as many more.
+        assert!((0..half).all(|_| world.send()));
+        assert!((0..half).all(|_| world.send()));
+        world.do_one(&Step::Wait(1));
+        // Silent again.
+        world.do_one(&Step::Wait(60_000));
+    }
+    assert_eq!(world.right.datapath.stats().dropped_in_all(), 0);
 }
 
 #[test]
