@@ -13,7 +13,6 @@ use super::scene::{OURS, Scene};
 use super::{IV, transfer};
 use crate::fault::Fault;
 use crate::frame::EspFrame;
-use crate::host::Host;
 use crate::link::{End, Family};
 use crate::peer::in_namespace;
 use crate::row::Row;
@@ -26,6 +25,8 @@ const OWN_HEADER: i32 = 255;
 const BATCH: usize = 100;
 /// When TCP sends again at last: each time it waits twice as long, and it has waited for the daemon.
 const RETRANSMITTED: Duration = Duration::from_secs(60);
+/// How long a daemon may take to read what has arrived.
+const TAKEN_IN: Duration = Duration::from_millis(200);
 /// How long a packet may take to be counted.
 const COUNTED: Duration = Duration::from_secs(20);
 
@@ -33,7 +34,7 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
     scene.apply(&row.site(number))?;
     let refused_by_peer = numbers_refused(&scene.peer)?;
     let recorder = Recorder::start(&scene.router, OURS)?;
-    let mut frames = Vec::new();
+    let (mut frames, mut astray) = (Vec::new(), Vec::new());
     let Scene {
         ours, peer, host, ..
     } = scene;
@@ -43,10 +44,12 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
         stream,
         |transfer| {
             transfer.goes_on()?;
+            frames.extend(recorder.take());
+            thread::sleep(TAKEN_IN);
             ours.kill()?;
             // What was under way has left.
             thread::sleep(Duration::from_millis(100));
-            frames.extend(recorder.take());
+            astray.extend(recorder.take());
             let killed = Instant::now();
             thread::sleep(vigil());
             let after = recorder.take();
@@ -57,12 +60,16 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
                 "{clear} clear packets and {esp} of ESP left within {:?} after the kill",
                 killed.elapsed()
             );
+            astray.extend(after);
             ours.restart()?;
             transfer.goes_on_after(RETRANSMITTED)?;
             Ok(())
         },
     )?;
     frames.extend(recorder.stop()?);
+    let never_read = recorder::esp(&astray, Direction::Out);
+    let read = recorder::esp(&frames, Direction::Out);
+    frames.extend(astray);
     let clear = recorder::clear(&frames, Direction::In);
     ensure!(clear == 0, "{clear} clear packets left");
 
@@ -74,7 +81,7 @@ pub(super) fn run(scene: &mut Scene, row: &Row, number: u32, stream: &Stream) ->
         refused == 0,
         "the peer has refused {refused} of our numbers"
     );
-    nothing_is_accepted_again(scene, row, &recorder::esp(&frames, Direction::Out))
+    nothing_is_accepted_again(scene, row, &read, &never_read)
 }
 
 /// How long nothing may leave: `SEALWAY_GUARD_SECONDS`, else two seconds.
@@ -91,23 +98,31 @@ fn numbers_refused(peer: &dyn Station) -> Result<u64> {
 }
 
 /// Sends all that came from the peer once more. What had not been accepted, since its numbers were
-/// not reserved yet, may be the first time; the second time nothing may.
-fn nothing_is_accepted_again(scene: &Scene, row: &Row, recorded: &[EspFrame]) -> Result<()> {
+/// not reserved yet or nobody was there to read it, may be the first time; the second time nothing
+/// may.
+fn nothing_is_accepted_again(
+    scene: &Scene,
+    row: &Row,
+    read: &[EspFrame],
+    perhaps_read: &[EspFrame],
+) -> Result<()> {
     ensure!(
-        recorded.len() > 50,
+        read.len() > 50,
         "only {} packets of the peer were recorded",
-        recorded.len()
+        read.len()
     );
     let drops = scene.ours.drops()?;
     let unreserved = drops.get("unreserved_in").copied().unwrap_or_default();
-    let accepted = replay(scene, row, recorded, unreserved)?;
+    let accepted = replay(scene, row, read, unreserved)?;
     ensure!(
         accepted <= unreserved,
         "{accepted} of {} replayed packets were not refused; {unreserved} had never come in",
-        recorded.len()
+        read.len()
     );
+    replay(scene, row, perhaps_read, perhaps_read.len() as u64)?;
     let delivered = scene.ours.delivered()?;
-    replay(scene, row, recorded, 0)?;
+    replay(scene, row, read, 0)?;
+    replay(scene, row, perhaps_read, 0)?;
     let accepted = scene.ours.delivered()? - delivered;
     ensure!(accepted == 0, "{accepted} replayed packets were accepted");
     Ok(())

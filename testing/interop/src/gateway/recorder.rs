@@ -116,7 +116,8 @@ pub(super) fn esp(frames: &[Frame], way: Direction) -> Vec<EspFrame> {
         .collect()
 }
 
-/// How many of these have an SPI and an IV of so many octets that another one has.
+/// How many of these have an SPI and an IV of so many octets that another one has. An SPI stands for
+/// one key, and in one row only: what is never so in a row is never so in all captures.
 pub(super) fn repeated_ivs(frames: &[EspFrame], octets: usize) -> usize {
     let ivs: HashSet<(u32, &[u8])> = frames
         .iter()
