@@ -106,6 +106,11 @@ impl Engine {
         self.datapath.resume()
     }
 
+    /// More of the super-packet that left last; see [`Datapath::more`].
+    pub fn more(&mut self) -> Option<Transmit> {
+        self.datapath.more()
+    }
+
     /// The next packet that the engine made for the inside.
     pub fn poll_originated(&mut self) -> Option<Admitted> {
         self.datapath.poll_originated()

@@ -178,6 +178,8 @@ drop_reasons! {
     SaExpiredOut = "sa_expired_out", "XfrmOutStateExpired", "notdb";
     /// Too big for the path and not to be fragmented; the sender was told (RFC 4301 §8.2).
     TooBig = "too_big", "XfrmOutError", "pdrops";
+    /// Its device calls it a super-packet, and it cannot be cut as the device says.
+    Segmentation = "segmentation", "XfrmOutError", "hdrops";
     /// A BYPASS policy, but there is no clear device.
     BypassRefused = "bypass_refused", "XfrmOutPolError", "polvio";
     /// It would go back the way it came.

@@ -16,10 +16,12 @@ mod offload;
 mod outer;
 mod packet;
 mod pool;
+mod segment;
 mod train;
 
 pub use offload::{Checksum, Offload, Segmentation};
 pub use outer::{Arrival, DontFragment, Egress, Encapsulation, Outer};
 pub use packet::Packet;
 pub use pool::{Pool, SizeClass};
+pub use segment::{NotSegmentable, SuperPacket};
 pub use train::{NoRoom, Train};

@@ -14,6 +14,7 @@ mod output;
 mod reassemble;
 mod roaming;
 mod sec_path;
+mod segment;
 mod stats;
 mod too_big;
 mod turn_around;
@@ -35,6 +36,7 @@ use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
 use hold::{Acquires, Hold};
 use input::{Batch, Inbound};
+use segment::Rest;
 
 pub use keepalive::Keepalive;
 pub use mss::Mss;
@@ -106,6 +108,8 @@ pub struct Datapath {
     /// IPv4 identification and IPv6 fragment identification of what we make.
     next_id: u32,
     originated: VecDeque<Admitted>,
+    /// What of the super-packet that left last has still to leave.
+    rest: Option<Rest>,
     hold: Hold,
     acquires: Acquires,
     events: Events,
@@ -140,6 +144,7 @@ impl Datapath {
             header_store: HeaderStore::new(),
             next_id: u32::from_ne_bytes(id),
             originated: VecDeque::new(),
+            rest: None,
             hold: Hold::new(config.held),
             acquires: Acquires::new(),
             events: Events::new(),

@@ -26,7 +26,7 @@ use crate::xform::{self, Fields, Header, HeaderStore, SealJob};
 
 /// How the outer packet may be as large as it comes to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fit {
+pub(super) enum Fit {
     /// It fits the path: Don't Fragment as the inner packet and the SA say.
     Path,
     /// It may not, and is fragmented outside.
@@ -128,6 +128,10 @@ impl Datapath {
             Treatment::Protect(steps) => {
                 let tunnel = steps.first().is_some_and(Step::is_tunnel);
                 let largest = largest(bundle, &self.tables, layout, train);
+                if let Some(segmentation) = offload.segmentation {
+                    let cut = (segmentation, largest);
+                    return self.protect_super(reference, train, layout, cut);
+                }
                 if let Checksum::Partial { .. } = offload.checksum {
                     checksum::fill_transport(train.packet_mut(), layout);
                 }
@@ -175,7 +179,7 @@ impl Datapath {
 
     /// Through the SAs of the bundle, innermost first.
     #[inline]
-    fn transform(
+    pub(super) fn transform(
         &mut self,
         reference: Reference,
         train: &mut Train,
@@ -195,7 +199,7 @@ impl Datapath {
         let mut outermost = first;
         for step in rest {
             let id = self.next_id as u16;
-            self.next_id = self.next_id.wrapping_add(1);
+            self.next_id = self.next_id.wrapping_add(train.count() as u32);
             sealed.make_whole(train, outermost, id, means.store)?;
             let layout = Layout::parse(train.packet()).map_err(|_| DropReason::Internal)?;
             sealed = seal(train, &layout, step, &mut means)?;

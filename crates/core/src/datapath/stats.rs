@@ -23,6 +23,10 @@ pub struct Stats {
     pub pending: u64,
     /// Packets that ended as they should: fragments made whole, dummies.
     pub consumed: u64,
+    /// Segments that super-packets were cut into, each super-packet being one of the packets above.
+    pub segments: u64,
+    /// Super-packets of which some segments were sent and the rest was not.
+    pub partial: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
 
@@ -37,6 +41,8 @@ impl Default for Stats {
             held: 0,
             pending: 0,
             consumed: 0,
+            segments: 0,
+            partial: 0,
             dropped: [0; DropReason::ALL.len()],
         }
     }

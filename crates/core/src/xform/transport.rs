@@ -88,16 +88,22 @@ impl HeaderStore {
             .map_err(|_| DropReason::NoBuffer)?;
         for index in 0..train.count() {
             let segment = train.segment_mut(index);
-            self.write(segment, number).ok_or(DropReason::TooBig)?;
+            self.write(segment, index, number)
+                .ok_or(DropReason::TooBig)?;
         }
         Ok(())
     }
 
-    fn write(&self, segment: &mut [u8], number: u8) -> Option<()> {
+    fn write(&self, segment: &mut [u8], index: usize, number: u8) -> Option<()> {
         segment
             .get_mut(..self.length)?
             .copy_from_slice(self.octets.get(..self.length)?);
         *segment.get_mut(self.next_header_at)? = number;
+        if self.family == Family::V4 {
+            let header: &mut ipv4::Header = view_mut(segment, 0)?;
+            let id = header.id.get().wrapping_add(index as u16);
+            header.id.set(id);
+        }
         set_length(segment, self.family)
     }
 }

@@ -10,4 +10,5 @@ mod lifetime;
 mod mss;
 mod outbound;
 mod roaming;
+mod segments;
 mod too_big;
