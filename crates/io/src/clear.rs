@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use sealway_packet::{Arrival, Packet, Pool, Train};
+use sealway_packet::{Arrival, Offload, Packet, Pool, Train};
 
 use crate::SendError;
 use crate::tun::{OpenError, Tun};
@@ -28,14 +28,14 @@ impl Clear {
         &self.tun
     }
 
-    /// Sends whole packets.
+    /// Sends whole packets; the kernel does what `offload` leaves to it.
     ///
     /// # Errors
     /// The first failure; segments before it have left.
-    pub fn send(&self, train: &Train) -> Result<(), SendError> {
+    pub fn send(&self, train: &Train, offload: &Offload) -> Result<(), SendError> {
         train
             .segments()
-            .try_for_each(|packet| self.tun.write(packet))
+            .try_for_each(|packet| self.tun.write(packet, offload))
             .map_err(SendError::from)
     }
 

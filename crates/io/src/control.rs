@@ -8,22 +8,22 @@ use libc::c_int;
 /// Octets before the data of each message: a length as wide as a pointer, level, kind.
 const HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
 
-/// Messages to send; room for the three that any packet of ours has.
+/// Messages to send; room for the four that any packet of ours has.
 #[repr(C, align(8))]
 pub(crate) struct Control {
-    octets: [u8; 3 * (HEADER + 24)],
+    octets: [u8; 4 * (HEADER + 24)],
     used: usize,
 }
 
 impl Control {
     pub(crate) fn new() -> Self {
         Control {
-            octets: [0; 3 * (HEADER + 24)],
+            octets: [0; 4 * (HEADER + 24)],
             used: 0,
         }
     }
 
-    /// Adds a message of at most 24 octets; no more than three in all.
+    /// Adds a message of at most 24 octets; no more than four in all.
     pub(crate) fn push(&mut self, level: c_int, kind: c_int, data: &[u8]) {
         let length = HEADER + data.len();
         let place = &mut self.octets[self.used..self.used + length];

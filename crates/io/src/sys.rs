@@ -180,6 +180,14 @@ pub(crate) fn map_words(file: impl AsFd, count: usize) -> io::Result<&'static [A
     Ok(unsafe { std::slice::from_raw_parts(place.cast::<AtomicU64>(), count) })
 }
 
+/// Says which work on packets that it hands over the kernel may leave to us (`TUN_F_…`).
+pub(crate) fn set_tun_offload(fd: impl AsFd, flags: libc::c_uint) -> io::Result<()> {
+    let flags = libc::c_ulong::from(flags);
+    // SAFETY: TUNSETOFFLOAD takes its argument by value.
+    check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TUNSETOFFLOAD, flags) })?;
+    Ok(())
+}
+
 /// Lets the kernel kill the child when the thread that spawned it ends.
 pub(crate) fn die_with_us(command: &mut Command) {
     let us = std::process::id() as libc::pid_t;

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::sys::uio::{readv, writev};
 use sealway_packet::{Checksum, Offload, Packet, Pool, Segmentation};
 
+use sealway_wire::{tcp, udp, view};
+
 use crate::intake::Intake;
 use crate::netlink::{self, Netlink};
 use crate::sys;
@@ -19,6 +21,20 @@ pub struct Tun {
     fd: OwnedFd,
     name: String,
     index: u32,
+    offloads: Offloads,
+}
+
+/// What the kernel leaves to us of the packets that it hands over. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Offloads {
+    /// Nothing.
+    None,
+    /// Transport checksums.
+    Checksum,
+    /// Cutting TCP into segments, of both families.
+    Tso,
+    /// Cutting UDP into datagrams, of both families (Linux 6.2).
+    Uso,
 }
 
 /// Why there is no TUN device.
@@ -83,6 +99,7 @@ impl Tun {
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         sys::attach_tun(&fd, name, flags).map_err(|error| attach_error(name, error))?;
         sys::set_virtio_header(&fd, VIRTIO_HEADER as i32).map_err(|error| other(name, error))?;
+        let offloads = Offloads::ask_for(&fd).map_err(|error| other(name, error))?;
         let index = quiet_index(name).map_err(|error| OpenError::Interface {
             name: name.to_owned(),
             error,
@@ -91,6 +108,7 @@ impl Tun {
             fd,
             name: name.to_owned(),
             index,
+            offloads,
         })
     }
 
@@ -104,7 +122,13 @@ impl Tun {
         self.index
     }
 
-    /// The next packet, or `None` if none waits. The packet has [`Train::HEADROOM`] octets before
+    /// What is left to us.
+    pub fn offloads(&self) -> Offloads {
+        self.offloads
+    }
+
+    /// The next packet, or `None` if none waits. It may be a super-packet, its checksum still to be
+    /// made, as its offload says. The packet has [`Train::HEADROOM`] octets before
     /// it and at least [`Train::TAILROOM`] behind; a small buffer where it fits, else a large one.
     ///
     /// # Errors
@@ -129,15 +153,43 @@ impl Tun {
         }))
     }
 
-    /// Gives the kernel one IP packet, with all checksums complete.
+    /// Gives the kernel one IP packet, a super-packet among them; it does the work that `offload`
+    /// says is left.
     ///
     /// # Errors
     /// What the kernel says: EIO while the device is down, EINVAL for what is no IP packet.
-    pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        // All zero: nothing is left for the kernel to do.
-        let header = [0; VIRTIO_HEADER];
+    pub fn write(&self, packet: &[u8], offload: &Offload) -> io::Result<()> {
+        let header = header(packet, offload);
         writev(&self.fd, &[IoSlice::new(&header), IoSlice::new(packet)])?;
         Ok(())
+    }
+}
+
+impl Offloads {
+    /// As much as this kernel will do.
+    fn ask_for(fd: &OwnedFd) -> io::Result<Offloads> {
+        let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
+        for offloads in [Offloads::Uso, Offloads::Tso, Offloads::Checksum] {
+            match sys::set_tun_offload(fd, offloads.flags()) {
+                Ok(()) => return Ok(offloads),
+                Err(error) => refusal = error,
+            }
+        }
+        match refusal.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOTTY | libc::EOPNOTSUPP) => Ok(Offloads::None),
+            _ => Err(refusal),
+        }
+    }
+
+    fn flags(self) -> libc::c_uint {
+        let tso = libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+        match self {
+            Offloads::None => 0,
+            Offloads::Checksum => libc::TUN_F_CSUM,
+            Offloads::Tso => libc::TUN_F_CSUM | tso,
+            // The kernel takes both or none.
+            Offloads::Uso => libc::TUN_F_CSUM | tso | libc::TUN_F_USO4 | libc::TUN_F_USO6,
+        }
     }
 }
 
@@ -182,6 +234,35 @@ fn offload(header: &[u8]) -> Offload {
         checksum,
         segmentation,
     }
+}
+
+/// The header that leaves this work to the kernel; all zero where there is none.
+fn header(packet: &[u8], offload: &Offload) -> [u8; VIRTIO_HEADER] {
+    let Checksum::Partial { start, offset } = offload.checksum else {
+        return [0; VIRTIO_HEADER];
+    };
+    let is_v4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
+    let upper = packet.get(usize::from(start)..).unwrap_or_default();
+    let (kind, size, upper_header) = match offload.segmentation {
+        None => (0, 0, 0),
+        Some(Segmentation::Udp(size)) => (GSO_UDP_L4, size, udp::HEADER as u16),
+        Some(Segmentation::Tcp(size)) => {
+            let kind = if is_v4 { GSO_TCPV4 } else { GSO_TCPV6 };
+            let tcp: Option<&tcp::Header> = view(upper, 0);
+            let reduces_window = tcp.is_some_and(|tcp| tcp.flags & tcp::CWR != 0);
+            let ecn = if reduces_window { GSO_ECN } else { 0 };
+            let length = tcp.map_or(tcp::HEADER, tcp::Header::header_length);
+            (kind | ecn, size, length as u16)
+        }
+    };
+    let [h0, h1] = match size {
+        0 => [0; 2],
+        _ => start.saturating_add(upper_header).to_ne_bytes(),
+    };
+    let [s0, s1] = size.to_ne_bytes();
+    let [c0, c1] = start.to_ne_bytes();
+    let [o0, o1] = offset.to_ne_bytes();
+    [NEEDS_CHECKSUM, kind, h0, h1, s0, s1, c0, c1, o0, o1]
 }
 
 /// What the kernel takes as a name (`dev_valid_name`), and not what it takes as a pattern.
@@ -234,6 +315,7 @@ fn quiet_index(name: &str) -> Result<u32, netlink::Error> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -255,6 +337,40 @@ mod tests {
             segmentation: Some(Segmentation::Tcp(1360)),
         };
         assert_eq!(offload(&header), wanted);
+    }
+
+    #[test]
+    fn what_is_left_to_the_kernel_reads_back_as_it_was_written() {
+        let ends = ["fd00::1", "fd00::2"].map(|address| address.parse().unwrap());
+        let packet = sealway_wire::build::Packet::new(ends[0], ends[1]);
+        let tcp = packet.tcp(1, 2, tcp::ACK | tcp::CWR, &[0; 3000]);
+        let checksum = Checksum::Partial {
+            start: 40,
+            offset: 16,
+        };
+        for segmentation in [
+            None,
+            Some(Segmentation::Tcp(1400)),
+            Some(Segmentation::Udp(900)),
+        ] {
+            let left = Offload {
+                checksum,
+                segmentation,
+            };
+            let octets = header(&tcp, &left);
+            assert_eq!(offload(&octets), left);
+            let is_tcp = matches!(segmentation, Some(Segmentation::Tcp(_)));
+            assert_eq!(octets[1] & GSO_ECN != 0, is_tcp);
+        }
+        assert_eq!(header(&tcp, &Offload::default()), [0; VIRTIO_HEADER]);
+        let nonsense = Offload {
+            checksum: Checksum::Partial {
+                start: u16::MAX,
+                offset: u16::MAX,
+            },
+            segmentation: Some(Segmentation::Tcp(1)),
+        };
+        header(&[], &nonsense);
     }
 
     #[test]

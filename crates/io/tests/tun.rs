@@ -8,10 +8,12 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use common::{ip, namespace, until};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::UdpGsoSegment;
 use sealway_io::clear::Clear;
 use sealway_io::netlink::{Address, Netlink, State};
-use sealway_io::tun::{OpenError, Tun};
-use sealway_packet::{Arrival, Offload, Pool, SizeClass, Train};
+use sealway_io::tun::{Offloads, OpenError, Tun};
+use sealway_packet::{Arrival, Checksum, Offload, Pool, Segmentation, SizeClass, Train};
 
 /// A TUN device `seal0`, up, with 10.1.0.1/24 and fd00:1::1/64.
 fn tun() -> Tun {
@@ -54,7 +56,10 @@ fn a_udp_packet_of_the_kernel_comes_out_and_its_echo_goes_in() {
     namespace().run(|| {
         let tun = tun();
         let pool = Pool::new(4, 4);
-        for (own, peer, header) in [("10.1.0.1", "10.1.0.2", 28), ("fd00:1::1", "fd00:1::2", 48)] {
+        for (own, peer, header) in [
+            ("10.1.0.1", "10.1.0.2", 28u16),
+            ("fd00:1::1", "fd00:1::2", 48),
+        ] {
             for length in [1, 64, 1400] {
                 let socket = UdpSocket::bind((ip(own), 0)).unwrap();
                 socket.connect((ip(peer), 7)).unwrap();
@@ -64,11 +69,19 @@ fn a_udp_packet_of_the_kernel_comes_out_and_its_echo_goes_in() {
                 let payload = vec![length as u8; length];
                 socket.send(&payload).unwrap();
                 let packet = until(tun.as_fd(), || tun.read(&pool).unwrap());
-                assert_eq!(packet.offload, Offload::default());
-                assert_eq!(packet.train.packet().len(), length + header);
+                let left = Checksum::Partial {
+                    start: header - 8,
+                    offset: 6,
+                };
+                assert_eq!(
+                    (packet.offload.checksum, packet.offload.segmentation),
+                    (left, None)
+                );
+                assert_eq!(packet.train.packet().len(), length + usize::from(header));
                 assert_eq!(packet.train.headroom(), Train::HEADROOM);
                 assert_eq!(packet.train.capacity(), SizeClass::Small.octets());
-                tun.write(&turned_round(packet.train.packet())).unwrap();
+                tun.write(&turned_round(packet.train.packet()), &packet.offload)
+                    .unwrap();
                 let mut echo = vec![0; 2000];
                 let octets = socket.recv(&mut echo).unwrap();
                 assert_eq!(echo[..octets], payload);
@@ -78,6 +91,37 @@ fn a_udp_packet_of_the_kernel_comes_out_and_its_echo_goes_in() {
             tun.read(&pool).unwrap().is_none(),
             "a device that sends nothing of its own"
         );
+    });
+}
+
+#[test]
+fn datagrams_come_out_as_one_super_packet_and_go_in_as_one() {
+    namespace().run(|| {
+        let tun = tun();
+        if tun.offloads() < Offloads::Uso {
+            // Before Linux 6.2 the kernel cuts UDP itself.
+            assert_eq!(tun.offloads(), Offloads::Tso);
+            return;
+        }
+        let pool = Pool::new(4, 4);
+        for (own, peer) in [("10.1.0.1", "10.1.0.2"), ("fd00:1::1", "fd00:1::2")] {
+            let socket = UdpSocket::bind((ip(own), 0)).unwrap();
+            socket.connect((ip(peer), 7)).unwrap();
+            let limit = Some(Duration::from_secs(5));
+            socket.set_read_timeout(limit).unwrap();
+            setsockopt(&socket, UdpGsoSegment, &1000).unwrap();
+            let payload: Vec<u8> = (0..4500).map(|n| (n % 251) as u8).collect();
+            socket.send(&payload).unwrap();
+            let packet = until(tun.as_fd(), || tun.read(&pool).unwrap());
+            assert_eq!(packet.offload.segmentation, Some(Segmentation::Udp(1000)));
+            tun.write(&turned_round(packet.train.packet()), &packet.offload)
+                .unwrap();
+            for part in payload.chunks(1000) {
+                let mut echo = vec![0; 2000];
+                let octets = socket.recv(&mut echo).unwrap();
+                assert_eq!(&echo[..octets], part);
+            }
+        }
     });
 }
 
@@ -135,14 +179,16 @@ fn a_device_that_is_dropped_is_gone_and_one_that_is_held_is_busy() {
 fn a_packet_written_while_the_device_is_down_is_an_error_and_no_more() {
     namespace().run(|| {
         let tun = Tun::open("seal0").unwrap();
-        let error = tun.write(&[0x45; 20]).unwrap_err();
+        let error = tun.write(&[0x45; 20], &Offload::default()).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EIO));
         bring_up(&tun);
         assert_eq!(
-            tun.write(&[0x15; 20]).unwrap_err().raw_os_error(),
+            tun.write(&[0x15; 20], &Offload::default())
+                .unwrap_err()
+                .raw_os_error(),
             Some(libc::EINVAL)
         );
-        assert!(tun.write(&[0x45; 20]).is_ok());
+        assert!(tun.write(&[0x45; 20], &Offload::default()).is_ok());
     });
 }
 
@@ -161,7 +207,7 @@ fn the_clear_device_hands_out_whole_packets() {
         let interface = clear.tun().index();
         assert_eq!(packet.meta, Arrival::Whole { interface });
         let train = Train::detached(&turned_round(packet.train.packet()));
-        clear.send(&train).unwrap();
+        clear.send(&train, &Offload::default()).unwrap();
         let mut octets = [0; 16];
         assert_eq!(socket.recv(&mut octets).unwrap(), 5);
     });

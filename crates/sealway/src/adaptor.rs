@@ -29,7 +29,7 @@ pub struct Exits<'a> {
 /// # Errors
 /// Why it could not leave, and where to.
 pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpAddr>, SendError)> {
-    let (mut egress, train, _) = transmit.into_parts();
+    let (mut egress, train, offload) = transmit.into_parts();
     match &mut egress {
         Egress::Payload(outer) | Egress::Whole(outer) => {
             outer.interface = interface_of(outer.source, exits.interfaces);
@@ -40,7 +40,7 @@ pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpA
         Egress::Clear => {
             let no_device = SendError::Unsupported("clear packets: there is no clear device");
             let clear = exits.clear.ok_or((None, no_device))?;
-            clear.send(&train).map_err(|error| (None, error))
+            clear.send(&train, &offload).map_err(|error| (None, error))
         }
     }
 }
@@ -67,7 +67,8 @@ pub fn transmit_by(transmit: Transmit, device: &mut impl Device) -> Result<(), S
 /// # Errors
 /// What the kernel says.
 pub fn deliver(admitted: Admitted, inside: &Tun) -> io::Result<()> {
-    inside.write(admitted.into_parts().train.packet())
+    let packet = admitted.into_parts();
+    inside.write(packet.train.packet(), &packet.offload)
 }
 
 /// What the engine let in, for an inside that is not a TUN device.

@@ -27,6 +27,7 @@ use crate::netlink::{self, Netlink};
 
 pub use pooled::Pooled;
 pub use receive::BATCH;
+use send::Trains;
 use sockets::{Family, Sockets};
 
 /// What to open.
@@ -148,7 +149,7 @@ pub enum Stop {
     PoolEmpty,
 }
 
-/// Datagrams that were received and not handed over, since the outside was opened.
+/// What went wrong since the outside was opened: datagrams received and not handed over, and trains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Sent to an address that is not in the list.
@@ -157,6 +158,8 @@ pub struct Counters {
     pub truncated: u64,
     /// Without the facts that the kernel should have given.
     pub malformed: u64,
+    /// Trains that the kernel would not cut, and that were sent datagram by datagram.
+    pub trains_refused: u64,
 }
 
 /// The sockets of one outside.
@@ -169,6 +172,7 @@ pub struct Outside {
     ipv4: Option<Sockets>,
     ipv6: Option<Sockets>,
     tally: Tally,
+    trains: Trains,
     /// Asked for the MTU when a packet was too big.
     netlink: Mutex<Netlink>,
 }
@@ -199,6 +203,7 @@ impl Outside {
             ipv4,
             ipv6,
             tally: Tally::default(),
+            trains: Trains::default(),
             netlink: Mutex::new(Netlink::open()?),
         };
         outside.set_addresses(config.addresses.clone());
@@ -234,6 +239,7 @@ impl Outside {
             foreign: self.tally.foreign.load(Ordering::Relaxed),
             truncated: self.tally.truncated.load(Ordering::Relaxed),
             malformed: self.tally.malformed.load(Ordering::Relaxed),
+            trains_refused: self.trains.refused(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! An outside as a device.
 
-use sealway_packet::{Arrival, Egress, Packet, Pool, Train};
+use sealway_packet::{Arrival, Egress, Offload, Packet, Pool, Train};
 
 use super::{BATCH, Inlet, Outside, Received};
 use crate::clear::Clear;
@@ -21,7 +21,7 @@ pub struct Pooled {
 impl Device for Pooled {
     fn send(&mut self, egress: Egress, train: Train) -> Result<(), SendError> {
         match (egress, &self.clear) {
-            (Egress::Clear, Some(clear)) => clear.send(&train),
+            (Egress::Clear, Some(clear)) => clear.send(&train, &Offload::default()),
             _ => self.outside.send(&egress, &train),
         }
     }

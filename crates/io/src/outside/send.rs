@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
 
@@ -13,6 +14,65 @@ use crate::SendError;
 use crate::address::Name;
 use crate::control::{Control, push_source};
 use crate::sys;
+
+/// Datagrams that the kernel cuts from one train, at most (64 before Linux 6.9), …
+const MOST_SEGMENTS: usize = 64;
+/// … and octets of them together: what fits a UDP datagram over IPv4.
+const MOST_OCTETS: usize = 65_507;
+
+/// Trains that are sent segment by segment before the kernel is offered one again.
+const PATIENCE: u32 = 10_000;
+
+/// Whether the kernel takes trains.
+#[derive(Debug, Default)]
+pub(super) struct Trains {
+    /// How many are still to be sent otherwise.
+    put_off: AtomicU32,
+    refused: AtomicU64,
+}
+
+impl Trains {
+    fn are_due(&self) -> bool {
+        match self.put_off.load(Ordering::Relaxed) {
+            0 => true,
+            left => {
+                // Two threads at once count one train: all the same.
+                self.put_off.store(left - 1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    fn put_off(&self) {
+        self.put_off.store(PATIENCE, Ordering::Relaxed);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the kernel has refused one.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// What has become of a train.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    AsTrain,
+    Nothing,
+}
+
+/// Whether the kernel says of a train that it cannot cut it for this way: no checksum offload, an
+/// interface or a kernel without segmentation.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+    )
+}
+
+fn is_too_big(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
 
 impl Outside {
     /// Sends every segment of the train, each as an IP packet of its own.
@@ -41,6 +101,9 @@ impl Outside {
                 Family::V4 => "IPv4: no address of ours is IPv4",
                 Family::V6 => "IPv6: no address of ours is IPv6",
             }))?;
+        if train.count() > 1 && self.send_train(sockets, egress, outer, train)? == Sent::AsTrain {
+            return Ok(());
+        }
         let (socket, port) = self.way(sockets, egress, outer)?;
         let name = Name::ip(outer.destination, port, outer.interface);
         let control = control(egress, outer);
@@ -49,6 +112,62 @@ impl Outside {
                 .map_err(|error| self.failure(egress, outer, error))?;
         }
         Ok(())
+    }
+
+    /// All segments at once, where the kernel cuts them apart again (`UDP_SEGMENT`).
+    ///
+    /// # Errors
+    /// As [`send`](Outside::send). What the kernel refuses as a train is no error: it is then sent
+    /// segment by segment, and trains are tried again after a while.
+    fn send_train(
+        &self,
+        sockets: &Sockets,
+        egress: &Egress,
+        outer: &Outer,
+        train: &Train,
+    ) -> Result<Sent, SendError> {
+        let (
+            Egress::Payload(_),
+            Some((octets, step)),
+            Encapsulation::Udp {
+                source,
+                destination,
+            },
+        ) = (egress, train.contiguous(), outer.encapsulation)
+        else {
+            return Ok(Sent::Nothing);
+        };
+        let Ok(size) = u16::try_from(step) else {
+            return Ok(Sent::Nothing);
+        };
+        if source != self.port || step == 0 || !self.trains.are_due() {
+            return Ok(Sent::Nothing);
+        }
+        let pair = &sockets.towards(outer.interface)?.udp_trains;
+        let may_fragment = outer.dont_fragment == DontFragment::Clear;
+        let socket = match outer.dont_fragment {
+            DontFragment::Set => pair.probing.as_fd(),
+            DontFragment::Clear => pair.fragmenting.as_fd(),
+        };
+        let name = Name::ip(outer.destination, destination, outer.interface);
+        let mut control = control(egress, outer);
+        control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
+        let at_once = step * (MOST_SEGMENTS.min(MOST_OCTETS / step)).max(1);
+        for (number, part) in octets.chunks(at_once).enumerate() {
+            match sys::send_message(socket, name.octets(), part, control.octets()) {
+                Ok(()) => {}
+                // Of a train the kernel fragments nothing.
+                Err(error) if may_fragment && is_too_big(&error) && number == 0 => {
+                    return Ok(Sent::Nothing);
+                }
+                Err(error) if number == 0 && is_refusal(&error) => {
+                    self.trains.put_off();
+                    return Ok(Sent::Nothing);
+                }
+                Err(error) => return Err(self.failure(egress, outer, error)),
+            }
+        }
+        Ok(Sent::AsTrain)
     }
 
     /// The socket, and the port to send to.

@@ -1,8 +1,9 @@
 //! Opening the sockets.
 //!
-//! **Several sockets, one port.** Don't Fragment is a property of a socket, so each family has
-//! three UDP sockets with the same port: one that receives, one that sends and probes (DF set), one
-//! that sends and lets the network fragment. Those that send must never receive, or datagrams would
+//! **Several sockets, one port.** Don't Fragment is a property of a socket, and so is whether UDP
+//! has a checksum, which trains need and RFC 3948 would rather do without. So each family has five
+//! UDP sockets with the same port: one that receives, and for single datagrams and for trains one
+//! that sends and probes (DF set) and one that sends and lets the network fragment. Those that send must never receive, or datagrams would
 //! be lost in them. `SO_REUSEPORT` would spread arrivals over all, and let any other program of our
 //! user join in silently. Instead a send-only
 //! socket is bound to an address that no packet is ever sent to (192.0.0.8, RFC 7600; 100::1 in the
@@ -74,6 +75,8 @@ pub(super) struct Raw {
 #[derive(Debug)]
 pub(super) struct Outlets {
     pub(super) udp: Pair,
+    /// For trains: the kernel cuts them, and writes the checksums that it needs to do so.
+    pub(super) udp_trains: Pair,
     /// Protocol 50; `None` with UDP alone.
     pub(super) esp: Option<Pair>,
 }
@@ -213,7 +216,8 @@ impl Sockets {
         let chosen = bound_port(receiving).map_err(bind_error)?;
         let hidden_udp: Vec<_> = self
             .outlets()
-            .flat_map(|outlets| outlets.udp.both())
+            .flat_map(|outlets| [&outlets.udp, &outlets.udp_trains])
+            .flat_map(Pair::both)
             .collect();
         let hidden_raw: Vec<_> = self
             .outlets()
@@ -294,6 +298,7 @@ impl Outlets {
         };
         Ok(Outlets {
             udp: pair(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
+            udp_trains: pair(libc::SOCK_DGRAM, libc::IPPROTO_UDP)?,
             esp: match carriers {
                 Carriers::All => Some(pair(libc::SOCK_RAW, libc::IPPROTO_ESP)?),
                 Carriers::UdpOnly => None,
@@ -302,7 +307,7 @@ impl Outlets {
     }
 
     fn configure(&self, family: Family) -> io::Result<()> {
-        for pair in [Some(&self.udp), self.esp.as_ref()].into_iter().flatten() {
+        for pair in self.pairs() {
             family.set_fragmentation(&pair.probing, PROBE)?;
             family.set_fragmentation(&pair.fragmenting, DONT)?;
         }
@@ -316,8 +321,11 @@ impl Outlets {
     }
 
     fn all(&self) -> impl Iterator<Item = &OwnedFd> {
-        let esp = self.esp.iter().flat_map(Pair::both);
-        self.udp.both().into_iter().chain(esp)
+        self.pairs().flat_map(Pair::both)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        [&self.udp, &self.udp_trains].into_iter().chain(&self.esp)
     }
 }
 

@@ -8,7 +8,7 @@ use sealway_io::fault::{Faults, Prng, Rates};
 use sealway_io::netlink::{Address, Netlink};
 use sealway_io::outside::{Inlet, Pooled, Received, Stop, UdpKind};
 use sealway_io::{Device, poll};
-use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, SizeClass, Train};
+use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Pool, SizeClass, Train};
 
 #[test]
 fn esp_in_udp_arrives_with_the_facts_it_was_sent_with() {
@@ -46,6 +46,44 @@ fn every_segment_of_a_train_is_a_datagram_of_its_own() {
         })
         .collect();
     assert_eq!(got, wanted);
+}
+
+#[test]
+fn a_gapless_train_is_cut_by_the_kernel_and_keeps_its_facts() {
+    let (left, mut right) = hosts(1500);
+    right.pool = Pool::new(100, 2);
+    let udp = Encapsulation::Udp {
+        source: PORT,
+        destination: PORT,
+    };
+    for (outer, inlet) in [(outer4(udp), Inlet::Udp4), (outer6(udp), Inlet::Udp6)] {
+        let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+        // More than one send takes: 65507 octets.
+        train.set_segments(100, 1150, 0, 60, (1150, 300));
+        for index in 0..60 {
+            train.segment_mut(index).fill(index as u8 + 1);
+        }
+        left.outside.send(&Egress::Payload(outer), &train).unwrap();
+        let mut arrived = Vec::new();
+        while arrived.len() < 60 {
+            let (_, fd) = right.outside.inlets().find(|(i, _)| *i == inlet).unwrap();
+            arrived.extend(until(fd, || {
+                let all = right.receive_now(inlet);
+                (!all.is_empty()).then_some(all)
+            }));
+        }
+        for (index, received) in arrived.into_iter().enumerate() {
+            let Received::Packet(packet) = received else {
+                panic!("{received:?}");
+            };
+            assert_eq!(packet.train.packet(), train.segment(index));
+            assert_eq!(
+                packet.meta,
+                Arrival::Payload(self::arrived(outer, right.interface))
+            );
+        }
+        assert_eq!(left.outside.counters().trains_refused, 0);
+    }
 }
 
 #[test]

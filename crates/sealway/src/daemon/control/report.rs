@@ -201,10 +201,13 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         ("outside_foreign", outside.foreign),
         ("outside_malformed", outside.malformed),
         ("outside_truncated", outside.truncated),
+        ("partial", engine.partial),
         ("peers_moved", worker.peers_moved),
         ("pool_empty", worker.pool_empty),
+        ("segments", engine.segments),
         ("too_big_disbelieved", worker.too_big_disbelieved),
         ("too_big_heard", worker.too_big_heard),
+        ("trains_refused", outside.trains_refused),
     ]);
     report::Stats {
         received_inside: engine.received_inside + worker.loops,

@@ -164,6 +164,7 @@ pub(super) fn run(
         worker.datapath.begin(Time::since_start(worker.now));
         while let Some(verdict) = worker.datapath.resume() {
             worker.carry_out(verdict);
+            worker.send_more();
         }
         let ready = readable
             .iter()
@@ -301,6 +302,15 @@ impl Worker<'_> {
         }
         let verdict = self.datapath.output(packet);
         self.carry_out(verdict);
+        self.send_more();
+    }
+
+    /// What of a super-packet found no room in one train.
+    #[inline]
+    fn send_more(&mut self) {
+        while let Some(transmit) = self.datapath.more() {
+            self.carry_out(Verdict::Sent(transmit));
+        }
     }
 
     #[inline]
