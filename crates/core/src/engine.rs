@@ -11,7 +11,7 @@ use crate::datapath::{Datapath, DatapathConfig, Keepalive, Randomness, Stats};
 use crate::event::Event;
 use crate::tables::DefaultAction;
 use crate::time::Time;
-use crate::verdict::{Admitted, Transmit, Verdict};
+use crate::verdict::{Admitted, AdmittedPart, Transmit, Verdict};
 
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
@@ -98,6 +98,15 @@ impl Engine {
     /// Judges a packet from the unprotected side.
     pub fn input(&mut self, packet: Packet<Arrival>) -> Verdict {
         self.datapath.input(packet)
+    }
+
+    /// Judges a train from the unprotected side; see [`Datapath::input_train`].
+    pub fn input_train(
+        &mut self,
+        packet: Packet<Arrival>,
+        deliver: &mut impl FnMut(AdmittedPart<'_>),
+    ) {
+        self.datapath.input_train(packet, deliver);
     }
 
     /// The verdict of a packet that waited for an SA, if one is due: to be asked when a batch has

@@ -27,10 +27,12 @@ pub mod verdict;
 mod xform;
 
 pub use control::{Command, CommandError, Control, Keeper, Refused, Replaced};
-pub use datapath::{ClearPath, Datapath, DatapathConfig, Keepalive, Mss, Randomness, Stats};
+pub use datapath::{
+    ClearPath, Coalescing, Datapath, DatapathConfig, Keepalive, Mss, Randomness, Stats,
+};
 pub use engine::{Engine, EngineConfig};
 pub use event::{Acquire, Event};
 pub use tables::{DefaultAction, KeyManager, Shared, Tables};
 pub use time::Time;
-pub use verdict::{Admitted, DropReason, Transmit, Verdict};
+pub use verdict::{Admitted, AdmittedPart, DropReason, Transmit, Verdict};
 pub use xform::materialise;

@@ -59,6 +59,31 @@ impl Admitted {
     }
 }
 
+/// A packet of a train that the inbound policy check let in, or several that were coalesced into a
+/// super-packet. Only that check can make one.
+#[derive(Debug)]
+pub struct AdmittedPart<'t> {
+    octets: &'t [u8],
+    offload: Offload,
+}
+
+impl<'t> AdmittedPart<'t> {
+    pub(crate) const fn new(octets: &'t [u8], offload: Offload) -> Self {
+        AdmittedPart { octets, offload }
+    }
+
+    /// Its octets: one IP packet.
+    pub const fn octets(&self) -> &[u8] {
+        self.octets
+    }
+
+    /// Takes it apart, to be delivered. For device adaptors alone (`cargo xtask layers` holds
+    /// that).
+    pub const fn into_parts(self) -> (&'t [u8], Offload) {
+        (self.octets, self.offload)
+    }
+}
+
 /// What became of a packet as it was read. Each packet gets exactly one.
 #[must_use]
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 //! This crate knows no keys and no policy.
 #![forbid(unsafe_code)]
 
+mod coalesce;
 mod offload;
 mod outer;
 mod packet;
@@ -19,6 +20,7 @@ mod pool;
 mod segment;
 mod train;
 
+pub use coalesce::Coalesced;
 pub use offload::{Checksum, Offload, Segmentation};
 pub use outer::{Arrival, DontFragment, Egress, Encapsulation, Outer};
 pub use packet::Packet;

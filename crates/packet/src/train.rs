@@ -172,6 +172,36 @@ impl Train {
         self.octets.get_mut(range).unwrap_or(&mut [])
     }
 
+    /// Where the segments stand in the buffer, in order: as they are now, whatever becomes of the
+    /// train.
+    pub fn places(&self) -> impl ExactSizeIterator<Item = Range<usize>> + use<> {
+        let start = (self.base + self.head) as usize;
+        let (stride, full, last) = (self.stride as usize, self.full as usize, self.last as usize);
+        let count = self.count();
+        (0..count).map(move |index| {
+            let start = start + index * stride;
+            start..start + if index + 1 == count { last } else { full }
+        })
+    }
+
+    /// The buffer holds one packet at `place`, and nothing in front of `floor` belongs to it.
+    ///
+    /// # Panics
+    /// If the packet would not lie inside the buffer and behind `floor`.
+    pub fn set_behind(&mut self, floor: usize, place: Range<usize>) {
+        assert!(floor <= place.start && place.start <= place.end);
+        self.set_single(place.start, place.len());
+        self.base = floor as u32;
+        self.stride -= self.base;
+        self.head -= self.base;
+    }
+
+    /// Where the first segment stands in the buffer.
+    pub fn place(&self) -> Range<usize> {
+        let start = (self.base + self.head) as usize;
+        start..start + self.full as usize
+    }
+
     /// The segments in order.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.count()).map(|index| self.segment(index))

@@ -17,6 +17,7 @@ mod sec_path;
 mod segment;
 mod stats;
 mod too_big;
+mod trains;
 mod turn_around;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use keepalive::Keepalive;
 pub use mss::Mss;
 pub use reassemble::Reassembly;
 pub use stats::Stats;
+pub use trains::Coalescing;
 
 /// Where random octets come from. The engine asks once when an SA first sends.
 pub trait Randomness {
@@ -77,6 +79,8 @@ pub struct DatapathConfig {
     pub clear: ClearPath,
     /// What becomes of the Maximum Segment Size in TCP's SYNs.
     pub mss: Mss,
+    /// What is handed over as super-packets.
+    pub coalescing: Coalescing,
 }
 
 impl Default for DatapathConfig {
@@ -87,6 +91,7 @@ impl Default for DatapathConfig {
             held: 32,
             clear: ClearPath::Present,
             mss: Mss::Kept,
+            coalescing: Coalescing::Nothing,
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Stats {
     pub segments: u64,
     /// Super-packets of which some segments were sent and the rest was not.
     pub partial: u64,
+    /// Delivered packets that were handed over as part of the super-packet before them.
+    pub coalesced: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
 
@@ -43,6 +45,7 @@ impl Default for Stats {
             consumed: 0,
             segments: 0,
             partial: 0,
+            coalesced: 0,
             dropped: [0; DropReason::ALL.len()],
         }
     }

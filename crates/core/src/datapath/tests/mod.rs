@@ -12,3 +12,4 @@ mod outbound;
 mod roaming;
 mod segments;
 mod too_big;
+mod trains;
