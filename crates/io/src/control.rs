@@ -84,6 +84,8 @@ pub(crate) struct Facts {
     pub(crate) interface: u32,
     pub(crate) tos: u8,
     pub(crate) hop_limit: u8,
+    /// Octets of each datagram but the last, where several came at once (`UDP_GRO`).
+    pub(crate) segment: Option<usize>,
 }
 
 impl Facts {
@@ -100,6 +102,10 @@ impl Facts {
                 }
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                     facts.hop_limit = small(data);
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let size = data.first_chunk().map(|size| c_int::from_ne_bytes(*size));
+                    facts.segment = size.and_then(|size| usize::try_from(size).ok());
                 }
                 _ => {}
             }
@@ -160,14 +166,16 @@ mod tests {
             libc::IPV6_HOPLIMIT,
             &64i32.to_ne_bytes(),
         );
+        control.push(libc::SOL_UDP, libc::UDP_GRO, &1400i32.to_ne_bytes());
         let facts = Facts {
             destination: Some("2001:db8::1".parse().unwrap()),
             interface: 7,
             tos: 0xb9,
             hop_limit: 64,
+            segment: Some(1400),
         };
         assert_eq!(Facts::of(control.octets()), facts);
-        assert_eq!(messages(control.octets()).count(), 3);
+        assert_eq!(messages(control.octets()).count(), 4);
     }
 
     #[test]

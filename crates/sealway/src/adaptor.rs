@@ -5,7 +5,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use sealway_core::{Admitted, Transmit};
+use sealway_core::{Admitted, AdmittedPart, Transmit};
 use sealway_io::clear::Clear;
 use sealway_io::outside::Outside;
 use sealway_io::tun::Tun;
@@ -69,6 +69,15 @@ pub fn transmit_by(transmit: Transmit, device: &mut impl Device) -> Result<(), S
 pub fn deliver(admitted: Admitted, inside: &Tun) -> io::Result<()> {
     let packet = admitted.into_parts();
     inside.write(packet.train.packet(), &packet.offload)
+}
+
+/// The same of a train.
+///
+/// # Errors
+/// What the kernel says.
+pub fn deliver_part(part: AdmittedPart<'_>, inside: &Tun) -> io::Result<()> {
+    let (octets, offload) = part.into_parts();
+    inside.write(octets, &offload)
 }
 
 /// What the engine let in, for an inside that is not a TUN device.

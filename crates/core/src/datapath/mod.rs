@@ -228,9 +228,11 @@ impl Datapath {
         Verdict::Sent(Transmit::new(egress, packet.train, offload))
     }
 
-    /// Judges a packet from the unprotected side, from the clear device too.
+    /// Judges a packet from the unprotected side, from the clear device too. A train of several is
+    /// [`input_train`](Datapath::input_train)'s.
     #[inline]
     pub fn input(&mut self, mut packet: Packet<Arrival>) -> Verdict {
+        debug_assert!(packet.train.count() <= 1);
         self.stats.received_outside += 1;
         let mut batch = Batch {
             tables: &self.tables,

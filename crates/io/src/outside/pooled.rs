@@ -7,7 +7,7 @@ use crate::clear::Clear;
 use crate::{Device, SendError};
 
 /// An outside with its pool and, if there is one, its clear device: a whole [`Device`]. Datagrams
-/// that are not ESP are dropped, as are reports.
+/// that are not ESP are dropped, as are reports; trains are taken apart.
 #[derive(Debug)]
 pub struct Pooled {
     /// The sockets.
@@ -28,8 +28,14 @@ impl Device for Pooled {
 
     fn receive(&mut self, sink: &mut dyn FnMut(Packet<Arrival>)) {
         let mut hand_over = |received| {
-            if let Received::Packet(packet) = received {
-                sink(packet);
+            let Received::Packet(packet) = received else {
+                return;
+            };
+            if packet.train.count() <= 1 {
+                return sink(packet);
+            }
+            for octets in packet.train.segments() {
+                sink(Packet::new(Train::detached(octets), packet.meta));
             }
         };
         for inlet in Inlet::ALL {

@@ -13,7 +13,7 @@ use crate::control::Facts;
 use crate::intake::Intake;
 use crate::sys::{self, Message};
 
-/// The most datagrams that one call of [`Outside::receive`] takes from the kernel.
+/// The most datagrams that one call of [`Outside::receive`] takes from the kernel, and a train more.
 pub const BATCH: usize = 64;
 
 /// Room for the facts of a datagram.
@@ -24,7 +24,8 @@ const FACTS_AND_EXTENSIONS: usize = 8192;
 impl Outside {
     /// Hands over what waits at one inlet, at most [`BATCH`] datagrams.
     ///
-    /// UDP and IPv6 ESP without extension headers arrive as [`Arrival::Payload`]; IPv4 protocols
+    /// UDP and IPv6 ESP without extension headers arrive as [`Arrival::Payload`], UDP's datagrams of
+    /// one flow in trains of many where they came together; IPv4 protocols
     /// 50 and 51, IPv6 AH, and IPv6 ESP behind extension headers as [`Arrival::Whole`]. What came in
     /// fragments arrives reassembled.
     ///
@@ -61,7 +62,9 @@ impl Outside {
         let mut intake = Intake::new(pool, 0);
         let mut name = [0; Name::ROOM];
         let mut control = [0; CONTROL];
-        for _ in 0..BATCH {
+        let mut taken = 0;
+        while taken < BATCH {
+            taken += 1;
             let Some(mut parts) = intake.offer() else {
                 return Ok(Stop::PoolEmpty);
             };
@@ -92,12 +95,49 @@ impl Outside {
                 control,
                 train,
             };
+            if facts.segment.is_some_and(|size| size < message.octets) {
+                taken += self.split(datagram, pool, sink);
+                continue;
+            }
             match datagram.received(self.port, pool) {
                 Some(received) => sink(received),
                 None => count(&self.tally.malformed),
             }
         }
         Ok(Stop::Budget)
+    }
+
+    /// What came together: ESP stays so, as a train. Where something else is among it every datagram
+    /// goes its own way. How many there are.
+    fn split(&self, datagram: Datagram<'_>, pool: &Pool, sink: &mut impl FnMut(Received)) -> usize {
+        let mut train = datagram.train;
+        let (octets, size) = (train.last(), datagram.facts.segment.unwrap_or(0).max(1));
+        let segments = octets.div_ceil(size);
+        let last = octets - (segments - 1) * size;
+        let Ok(many) = u16::try_from(segments) else {
+            count(&self.tally.malformed);
+            return segments;
+        };
+        train.set_segments(Train::HEADROOM, size, 0, many, (size, last));
+        let is_esp = |octets: &[u8]| UdpKind::of(octets) == UdpKind::Esp;
+        if train.segments().all(is_esp) {
+            match (Datagram { train, ..datagram }).received(self.port, pool) {
+                Some(received) => sink(received),
+                None => count(&self.tally.malformed),
+            }
+            return segments;
+        }
+        for octets in train.segments() {
+            let alone = Datagram {
+                train: Train::detached(octets),
+                ..datagram
+            };
+            match alone.received(self.port, pool) {
+                Some(received) => sink(received),
+                None => count(&self.tally.malformed),
+            }
+        }
+        segments
     }
 
     /// Its facts, if it came whole and was sent to us.

@@ -253,6 +253,8 @@ impl Sockets {
             family.ask_for_facts(receiving)?;
             enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
         }
+        // A kernel that cannot hand over datagrams together hands them over one by one.
+        let _ = set(&self.udp, libc::SOL_UDP, libc::UDP_GRO, 1);
         match &self.raw {
             Some(raw) => raw.configure(family, buffer),
             None => family.ask_for_errors(&self.udp),

@@ -49,9 +49,8 @@ fn every_segment_of_a_train_is_a_datagram_of_its_own() {
 }
 
 #[test]
-fn a_gapless_train_is_cut_by_the_kernel_and_keeps_its_facts() {
-    let (left, mut right) = hosts(1500);
-    right.pool = Pool::new(100, 2);
+fn a_gapless_train_is_sent_and_received_at_once_and_keeps_its_facts() {
+    let (left, right) = hosts(1500);
     let udp = Encapsulation::Udp {
         source: PORT,
         destination: PORT,
@@ -67,23 +66,58 @@ fn a_gapless_train_is_cut_by_the_kernel_and_keeps_its_facts() {
         let mut arrived = Vec::new();
         while arrived.len() < 60 {
             let (_, fd) = right.outside.inlets().find(|(i, _)| *i == inlet).unwrap();
-            arrived.extend(until(fd, || {
+            let all = until(fd, || {
                 let all = right.receive_now(inlet);
                 (!all.is_empty()).then_some(all)
-            }));
+            });
+            for received in all {
+                let Received::Packet(packet) = received else {
+                    panic!("{received:?}");
+                };
+                let wanted = Arrival::Payload(self::arrived(outer, right.interface));
+                assert_eq!(packet.meta, wanted);
+                arrived.extend(packet.train.segments().map(<[u8]>::to_vec));
+            }
         }
-        for (index, received) in arrived.into_iter().enumerate() {
-            let Received::Packet(packet) = received else {
-                panic!("{received:?}");
-            };
-            assert_eq!(packet.train.packet(), train.segment(index));
-            assert_eq!(
-                packet.meta,
-                Arrival::Payload(self::arrived(outer, right.interface))
-            );
-        }
+        let sent: Vec<_> = train.segments().map(<[u8]>::to_vec).collect();
+        assert_eq!(arrived, sent);
         assert_eq!(left.outside.counters().trains_refused, 0);
     }
+}
+
+#[test]
+fn what_is_not_esp_leaves_its_train() {
+    let (left, right) = hosts(1500);
+    let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+    train.set_segments(100, 500, 0, 4, (500, 1));
+    for index in 0..3 {
+        train.segment_mut(index).fill(index as u8 + 1);
+    }
+    // A key manager's, and a keepalive at the end.
+    train.segment_mut(1)[..4].fill(0);
+    train.segment_mut(3)[0] = 0xff;
+    let outer = outer4(UDP);
+    left.outside.send(&Egress::Payload(outer), &train).unwrap();
+    let (_, fd) = right
+        .outside
+        .inlets()
+        .find(|(i, _)| *i == Inlet::Udp4)
+        .unwrap();
+    let mut kinds = Vec::new();
+    while kinds.len() < 4 {
+        let more = until(fd, || {
+            let all = right.receive_now(Inlet::Udp4);
+            (!all.is_empty()).then_some(all)
+        });
+        kinds.extend(more.iter().map(|received| match received {
+            Received::Packet(packet) => (UdpKind::Esp, packet.train.octets()),
+            Received::Datagram { kind, train, .. } => (*kind, train.octets()),
+            Received::TooBig(report) => panic!("{report:?}"),
+        }));
+    }
+    let esp = (UdpKind::Esp, 500);
+    let wanted = [esp, (UdpKind::NonEsp, 500), esp, (UdpKind::Keepalive, 1)];
+    assert_eq!(kinds, wanted);
 }
 
 #[test]

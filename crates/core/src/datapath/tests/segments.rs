@@ -90,6 +90,7 @@ fn in_udp(mut config: SaConfig) -> SaConfig {
     config.encapsulation = Some(UdpEncapsulation {
         source: 4500,
         destination: 4500,
+        peer: Peer::Stays,
     });
     config
 }

@@ -55,13 +55,8 @@ fn coalescing(local: &[&str], commands: Vec<Command>) -> Engine {
 
 /// A sender, and a receiver that coalesces.
 fn ends(family: Family, template: Template, sa: SaConfig) -> (Engine, Engine) {
-    let protect = |direction| {
-        Command::AddPolicy(policy(
-            direction,
-            family,
-            Action::Protect(vec![template]),
-        ))
-    };
+    let protect =
+        |direction| Command::AddPolicy(policy(direction, family, Action::Protect(vec![template])));
     let left = vec![protect(Direction::Out), add_sa(sa.clone())];
     let right = vec![protect(Direction::In), add_sa(sa)];
     let left = engine(&[LEFT, LEFT6], left);

@@ -193,6 +193,7 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         .zip(worker.failures)
         .map(|(failure, count)| (failure.name(), count));
     let devices = failures.chain([
+        ("coalesced", engine.coalesced),
         ("ike_dropped", worker.ike_dropped),
         ("ike_sent", worker.ike_sent),
         ("keepalives", worker.keepalives),

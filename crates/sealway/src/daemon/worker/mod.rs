@@ -21,7 +21,7 @@ use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
-use sealway_packet::{Egress, Packet, Pool};
+use sealway_packet::{Arrival, Egress, Packet, Pool};
 use sealway_wire::TooBig;
 
 use super::state::Bell;
@@ -316,6 +316,7 @@ impl Worker<'_> {
     #[inline]
     fn arrived(&mut self, received: Received) {
         match received {
+            Received::Packet(packet) if packet.train.count() > 1 => self.train_arrived(packet),
             Received::Packet(packet) => {
                 let verdict = self.datapath.input(packet);
                 self.carry_out(verdict);
@@ -325,6 +326,21 @@ impl Worker<'_> {
                 UdpKind::NonEsp | UdpKind::Esp => self.heard_ike(&outer, train.packet()),
             },
             Received::TooBig(report) => self.hear(&report),
+        }
+    }
+
+    fn train_arrived(&mut self, train: Packet<Arrival>) {
+        let inside = &self.devices.inside;
+        let (mut failures, mut failure) = (0, None);
+        self.datapath.input_train(train, &mut |part| {
+            if let Err(error) = adaptor::deliver_part(part, inside) {
+                failures += 1;
+                failure = Some(error);
+            }
+        });
+        if let Some(error) = failure {
+            self.counters.failures[Failure::Deliver as usize] += failures - 1;
+            self.fail(Failure::Deliver, &error);
         }
     }
 
