@@ -122,6 +122,16 @@ impl Tun {
         self.index
     }
 
+    /// Has the kernel leave nothing to us: every packet comes as it would leave a wire.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn leave_nothing(&mut self) -> io::Result<()> {
+        sys::set_tun_offload(&self.fd, Offloads::None.flags())?;
+        self.offloads = Offloads::None;
+        Ok(())
+    }
+
     /// What is left to us.
     pub fn offloads(&self) -> Offloads {
         self.offloads
@@ -166,6 +176,17 @@ impl Tun {
 }
 
 impl Offloads {
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (Offloads::Checksum, "checksum"),
+            (Offloads::Tso, "tso"),
+            (Offloads::Uso, "uso"),
+        ];
+        let done = all.into_iter().filter(move |(each, _)| *each <= self);
+        done.map(|(_, name)| name)
+    }
+
     /// As much as this kernel will do.
     fn ask_for(fd: &OwnedFd) -> io::Result<Offloads> {
         let mut refusal = io::Error::from(io::ErrorKind::Unsupported);

@@ -42,6 +42,17 @@ pub struct Config {
     pub buffer: usize,
     /// What it carries.
     pub carriers: Carriers,
+    /// Whether the kernel takes and gives trains.
+    pub trains: Together,
+}
+
+/// Whether datagrams of one flow are sent and received together, where the kernel can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// They are.
+    Yes,
+    /// Each goes alone.
+    No,
 }
 
 /// What an outside carries.
@@ -203,7 +214,7 @@ impl Outside {
             ipv4,
             ipv6,
             tally: Tally::default(),
-            trains: Trains::default(),
+            trains: Trains::new(config.trains),
             netlink: Mutex::new(Netlink::open()?),
         };
         outside.set_addresses(config.addresses.clone());

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
 
-use super::Outside;
 use super::sockets::{Family, Sockets};
+use super::{Outside, Together};
 use crate::SendError;
 use crate::address::Name;
 use crate::control::{Control, push_source};
@@ -24,15 +24,27 @@ const MOST_OCTETS: usize = 65_507;
 const PATIENCE: u32 = 10_000;
 
 /// Whether the kernel takes trains.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trains {
+    wanted: Together,
     /// How many are still to be sent otherwise.
     put_off: AtomicU32,
     refused: AtomicU64,
 }
 
 impl Trains {
+    pub(super) fn new(wanted: Together) -> Self {
+        Trains {
+            wanted,
+            put_off: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
     fn are_due(&self) -> bool {
+        if self.wanted == Together::No {
+            return false;
+        }
         match self.put_off.load(Ordering::Relaxed) {
             0 => true,
             left => {

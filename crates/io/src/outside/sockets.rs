@@ -33,7 +33,7 @@ use std::sync::{Mutex, PoisonError};
 use libc::c_int;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
-use super::{Carriers, Config, OpenError, too_big};
+use super::{Carriers, Config, OpenError, Together, too_big};
 use crate::address::Name;
 use crate::sys;
 
@@ -151,7 +151,7 @@ impl Sockets {
             },
         };
         sockets.bind(family, port)?;
-        let configured = sockets.configure(family, config.buffer);
+        let configured = sockets.configure(family, config);
         configured.map_err(|error| other("setting up the sockets of the outside", error))?;
         Ok(sockets)
     }
@@ -241,7 +241,8 @@ impl Sockets {
         Ok(())
     }
 
-    fn configure(&self, family: Family, buffer: usize) -> io::Result<()> {
+    fn configure(&self, family: Family, config: &Config) -> io::Result<()> {
+        let buffer = config.buffer;
         for outlets in self.outlets() {
             outlets.configure(family)?;
             for socket in outlets.all() {
@@ -254,7 +255,9 @@ impl Sockets {
             enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
         }
         // A kernel that cannot hand over datagrams together hands them over one by one.
-        let _ = set(&self.udp, libc::SOL_UDP, libc::UDP_GRO, 1);
+        if config.trains == Together::Yes {
+            let _ = set(&self.udp, libc::SOL_UDP, libc::UDP_GRO, 1);
+        }
         match &self.raw {
             Some(raw) => raw.configure(family, buffer),
             None => family.ask_for_errors(&self.udp),

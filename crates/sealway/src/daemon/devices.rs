@@ -4,12 +4,12 @@ use anyhow::Context;
 use nix::errno::Errno;
 use sealway_io::clear::Clear;
 use sealway_io::netlink::{Address, Error, Netlink, Route, State};
-use sealway_io::outside::{self, Carriers, Outside};
+use sealway_io::outside::{self, Carriers, Outside, Together};
 use sealway_io::sysctl;
 use sealway_io::tun::Tun;
 use sealway_packet::Pool;
 
-use super::config::{Config, Inside, Prefix};
+use super::config::{Config, Inside, Offload, Prefix};
 use super::worker::Devices;
 use crate::show::report;
 
@@ -34,6 +34,10 @@ pub(super) fn open_outside(config: &Config, carriers: Carriers) -> anyhow::Resul
         port: config.outside.port,
         buffer: BUFFER,
         carriers,
+        trains: match config.offload {
+            Offload::On => Together::Yes,
+            Offload::Off => Together::No,
+        },
     })?)
 }
 
@@ -41,9 +45,15 @@ pub(super) fn open_outside(config: &Config, carriers: Carriers) -> anyhow::Resul
 /// dropped.
 pub(super) fn open(config: &Config, outside: Outside) -> anyhow::Result<Devices> {
     let clear = config.outside.clear.as_ref();
+    let mut inside = Tun::open(&config.inside.device)?;
+    let mut clear = clear.map(|name| Clear::open(name)).transpose()?;
+    if config.offload == Offload::Off {
+        inside.leave_nothing()?;
+        clear.as_mut().map(Clear::leave_nothing).transpose()?;
+    }
     Ok(Devices {
-        inside: Tun::open(&config.inside.device)?,
-        clear: clear.map(|name| Clear::open(name)).transpose()?,
+        inside,
+        clear,
         outside,
         pool: Pool::new(BUFFERS, BUFFERS),
     })
@@ -78,6 +88,7 @@ pub(super) fn report(
             addresses: Vec::new(),
             routes: Vec::new(),
             port: None,
+            offloads: tun.offloads().names().map(Into::into).collect(),
         })
     };
     let mut inside = interface("inside", &devices.inside)?;
@@ -104,6 +115,10 @@ pub(super) fn report(
             .collect(),
         routes: Vec::new(),
         port: Some(devices.outside.port()),
+        offloads: match config.offload {
+            Offload::On => ["gso", "gro"].map(Into::into).into(),
+            Offload::Off => Vec::new(),
+        },
     };
     Ok([inside, outside]
         .into_iter()

@@ -362,6 +362,10 @@ pub struct Device {
     pub routes: Vec<String>,
     /// The port of UDP encapsulation.
     pub port: Option<u16>,
+    /// What the kernel and the daemon do for each other: `checksum`, `tso` and `uso` of a TUN device,
+    /// `gso` and `gro` of UDP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offloads: Vec<String>,
 }
 
 /// Counters, since the daemon started.

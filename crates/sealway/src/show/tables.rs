@@ -154,13 +154,22 @@ fn lifetime(sa: &Sa) -> Option<String> {
 }
 
 pub(super) fn devices(devices: &[Device]) -> String {
-    let mut table = table(["role", "name", "mtu", "port", "addresses", "routes"]);
+    let mut table = table([
+        "role",
+        "name",
+        "mtu",
+        "port",
+        "offloads",
+        "addresses",
+        "routes",
+    ]);
     for device in devices {
         table.add_row(Row::from(vec![
             device.role.clone(),
             device.name.clone().unwrap_or_default(),
             device.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
             device.port.map(|port| port.to_string()).unwrap_or_default(),
+            device.offloads.join(" "),
             device.addresses.join("\n"),
             device.routes.join("\n"),
         ]));

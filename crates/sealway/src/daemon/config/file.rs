@@ -62,6 +62,7 @@ pub(super) struct Daemon {
     pub(super) control: Option<String>,
     pub(super) guard: Option<bool>,
     pub(super) leash: Option<bool>,
+    pub(super) offload: Option<bool>,
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) state: Option<String>,
     pub(super) metrics: Option<Spanned<String>>,

@@ -47,6 +47,8 @@ pub struct Config {
     pub guard: Guard,
     /// Whether the daemon gives up what it does not need.
     pub leash: Leash,
+    /// Whether the kernel's offloads are used.
+    pub offload: Offload,
     /// How names are resolved in `sealway run`; `None`: as the host does.
     pub names: Option<Names>,
 }
@@ -57,6 +59,15 @@ pub enum Leash {
     /// It does.
     On,
     /// It keeps them, for whoever looks for a mistake in it.
+    Off,
+}
+
+/// Whether packets pass between the kernel and the daemon together, where the kernel can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Offload {
+    /// As super-packets and trains.
+    On,
+    /// Each alone.
     Off,
 }
 
@@ -201,6 +212,10 @@ impl Config {
             leash: match file.daemon.leash {
                 Some(false) => Leash::Off,
                 Some(true) | None => Leash::On,
+            },
+            offload: match file.daemon.offload {
+                Some(false) => Offload::Off,
+                Some(true) | None => Offload::On,
             },
             names: run::names(&file.run)?,
         };

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sealway_core::{DefaultAction, Keepalive, Mss};
 use sealway_setkey::Colour;
 
-use super::{Config, Guard, Inside, Leash, Outside, Place, Prefix};
+use super::{Config, Guard, Inside, Leash, Offload, Outside, Place, Prefix};
 
 /// The shortest file there is.
 const SHORTEST: &str = r#"[[inside]]
@@ -58,6 +58,7 @@ fn the_shortest_file_has_its_defaults() {
         state: None,
         guard: Guard::On,
         leash: Leash::On,
+        offload: Offload::On,
         names: None,
     };
     assert_eq!(config, expected);
@@ -112,6 +113,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         workers = "auto"
         guard = false
         leash = false
+        offload = false
     "#;
     let config = Config::parse(text, Path::new("etc")).unwrap();
     let prefix = |text: &str, length| Prefix {
@@ -122,6 +124,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
     assert_eq!(inside.interfaces, ["eth1"]);
     assert_eq!(config.guard, Guard::Off);
     assert_eq!(config.leash, Leash::Off);
+    assert_eq!(config.offload, Offload::Off);
     assert_eq!(
         inside.addresses,
         [prefix("10.1.0.1", 24), prefix("fd00:1::1", 128)]

@@ -156,6 +156,7 @@ fn fixed(running: &Config, wanted: &Config) -> Vec<&'static str> {
         ("daemon.state", running.state != wanted.state),
         ("daemon.guard", running.guard != wanted.guard),
         ("daemon.leash", running.leash != wanted.leash),
+        ("daemon.offload", running.offload != wanted.offload),
         ("run.resolv and run.search", running.names != wanted.names),
     ];
     let mut names: Vec<_> = differ

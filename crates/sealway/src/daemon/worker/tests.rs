@@ -49,6 +49,7 @@ fn devices() -> Devices {
         port: 4500,
         buffer: 1 << 20,
         carriers: outside::Carriers::All,
+        trains: outside::Together::Yes,
     };
     Devices {
         inside,
