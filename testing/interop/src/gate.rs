@@ -103,8 +103,9 @@ impl Link {
             .ok()
             .context("cannot make a veth pair")?;
         self.join(port)?;
+        // Trains are cut before they are captured: each frame is one packet.
         let script = format!(
-            "ip link set {device} address {} up\n{}",
+            "ip link set {device} address {} gso_max_segs 1 up\n{}",
             end.mac(),
             address_script(end, device)
         );

@@ -138,7 +138,8 @@ fn connect(router: &Namespace, gateway: &Namespace, host: &Namespace) -> Result<
     run(
         gateway,
         &format!(
-            "ip link set {OUTSIDE} address {} up
+            "# Trains are cut before they are captured: each frame is one packet.
+             ip link set {OUTSIDE} address {} gso_max_segs 1 up
              ip link add name {HOSTS} type veth peer name {HOSTS} netns {host_name}
              ip link set {HOSTS} up
              echo 1 > /proc/sys/net/ipv4/ip_forward
