@@ -249,7 +249,9 @@ fn offload(header: &[u8]) -> Offload {
     let segmentation = match kind & !GSO_ECN {
         GSO_TCPV4 | GSO_TCPV6 => Some(Segmentation::Tcp(size)),
         GSO_UDP_L4 => Some(Segmentation::Udp(size)),
-        _ => None,
+        0 => None,
+        // Nobody asked for another kind. It is more than one packet, and cannot be cut.
+        _ => Some(Segmentation::Tcp(0)),
     };
     Offload {
         checksum,
@@ -358,6 +360,10 @@ mod tests {
             segmentation: Some(Segmentation::Tcp(1360)),
         };
         assert_eq!(offload(&header), wanted);
+        // UDP in fragments.
+        header[1] = 3;
+        let cannot_be_cut = Some(Segmentation::Tcp(0));
+        assert_eq!(offload(&header).segmentation, cannot_be_cut);
     }
 
     #[test]

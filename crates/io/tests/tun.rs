@@ -207,7 +207,7 @@ fn the_clear_device_hands_out_whole_packets() {
         let interface = clear.tun().index();
         assert_eq!(packet.meta, Arrival::Whole { interface });
         let train = Train::detached(&turned_round(packet.train.packet()));
-        clear.send(&train, &Offload::default()).unwrap();
+        clear.send(&train, &packet.offload).unwrap();
         let mut octets = [0; 16];
         assert_eq!(socket.recv(&mut octets).unwrap(), 5);
     });

@@ -70,7 +70,10 @@ impl Trains {
 #[derive(PartialEq, Eq)]
 enum Sent {
     AsTrain,
+    /// It is no train for the kernel, …
     Nothing,
+    /// … or the kernel would not take it, and will take none if it takes the segments.
+    Refused,
 }
 
 /// Whether the kernel says of a train that it cannot cut it for this way: no checksum offload, an
@@ -113,7 +116,12 @@ impl Outside {
                 Family::V4 => "IPv4: no address of ours is IPv4",
                 Family::V6 => "IPv6: no address of ours is IPv6",
             }))?;
-        if train.count() > 1 && self.send_train(sockets, egress, outer, train)? == Sent::AsTrain {
+        let together = if train.count() > 1 {
+            self.send_train(sockets, egress, outer, train)?
+        } else {
+            Sent::Nothing
+        };
+        if together == Sent::AsTrain {
             return Ok(());
         }
         let (socket, port) = self.way(sockets, egress, outer)?;
@@ -123,14 +131,18 @@ impl Outside {
             sys::send_message(socket, name.octets(), segment, control.octets())
                 .map_err(|error| self.failure(egress, outer, error))?;
         }
+        if together == Sent::Refused {
+            self.trains.put_off();
+        }
         Ok(())
     }
 
     /// All segments at once, where the kernel cuts them apart again (`UDP_SEGMENT`).
     ///
     /// # Errors
-    /// As [`send`](Outside::send). What the kernel refuses as a train is no error: it is then sent
-    /// segment by segment, and trains are tried again after a while.
+    /// As [`send`](Outside::send). What the kernel refuses as a train is no error: it is to be sent
+    /// segment by segment, which says whether it was the train that was wrong, or a size or a source
+    /// (EINVAL may mean any of them).
     fn send_train(
         &self,
         sockets: &Sockets,
@@ -168,14 +180,12 @@ impl Outside {
         for (number, part) in octets.chunks(at_once).enumerate() {
             match sys::send_message(socket, name.octets(), part, control.octets()) {
                 Ok(()) => {}
+                Err(error) if number > 0 => return Err(self.failure(egress, outer, error)),
                 // Of a train the kernel fragments nothing.
-                Err(error) if may_fragment && is_too_big(&error) && number == 0 => {
+                Err(error) if may_fragment && (is_too_big(&error) || is_refusal(&error)) => {
                     return Ok(Sent::Nothing);
                 }
-                Err(error) if number == 0 && is_refusal(&error) => {
-                    self.trains.put_off();
-                    return Ok(Sent::Nothing);
-                }
+                Err(error) if is_refusal(&error) => return Ok(Sent::Refused),
                 Err(error) => return Err(self.failure(egress, outer, error)),
             }
         }

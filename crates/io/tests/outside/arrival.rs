@@ -7,7 +7,7 @@ use crate::{PORT, UDP, arrived, hosts, may_fragment, numbered, ones_complement, 
 use sealway_io::fault::{Faults, Prng, Rates};
 use sealway_io::netlink::{Address, Netlink};
 use sealway_io::outside::{Inlet, Pooled, Received, Stop, UdpKind};
-use sealway_io::{Device, poll};
+use sealway_io::{Device, SendError, poll};
 use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Pool, SizeClass, Train};
 
 #[test]
@@ -118,6 +118,42 @@ fn what_is_not_esp_leaves_its_train() {
     let esp = (UdpKind::Esp, 500);
     let wanted = [esp, (UdpKind::NonEsp, 500), esp, (UdpKind::Keepalive, 1)];
     assert_eq!(kinds, wanted);
+}
+
+#[test]
+fn a_train_that_is_too_big_or_has_a_foreign_source_keeps_no_other_from_leaving() {
+    let (left, right) = hosts(1280);
+    let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+    train.set_segments(100, 1300, 0, 3, (1300, 1300));
+    for index in 0..3 {
+        train.segment_mut(index).fill(index as u8 + 1);
+    }
+    let send = |outer| left.outside.send(&Egress::Payload(outer), &train);
+    for (outer, foreign) in [(outer4(UDP), "192.0.2.77"), (outer6(UDP), "2001:db8::77")] {
+        let error = send(outer).unwrap_err();
+        assert!(
+            matches!(error, SendError::TooBig { mtu: Some(1280) }),
+            "{error}"
+        );
+        let source = ip(foreign);
+        let error = send(Outer { source, ..outer }).unwrap_err();
+        let refused = matches!(error, SendError::NotOurs | SendError::Unreachable);
+        assert!(refused, "{error}");
+    }
+    send(may_fragment(outer4(UDP))).unwrap();
+    let (_, fd) = right.outside.inlets().next().unwrap();
+    let mut arrived = Vec::new();
+    until(fd, || {
+        for received in right.receive_now(Inlet::Udp4) {
+            let Received::Packet(packet) = received else {
+                panic!("{received:?}");
+            };
+            arrived.push(packet.train.packet().to_vec());
+        }
+        (arrived.len() == 3).then_some(())
+    });
+    assert!(train.segments().eq(&arrived));
+    assert_eq!(left.outside.counters().trains_refused, 0);
 }
 
 #[test]
