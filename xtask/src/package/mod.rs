@@ -21,13 +21,14 @@ const DATE: &str = "Sat, 21 Nov 2026 12:00:00 +0000";
 /// The scripts that dpkg runs.
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 /// Pages of the manual that are for users of the daemon.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "check",
     "configuration",
     "control",
     "guard",
     "metrics",
     "nat",
+    "performance",
     "privileges",
     "run",
     "setkey",

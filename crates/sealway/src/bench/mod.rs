@@ -2,6 +2,7 @@
 
 mod esp;
 mod road;
+mod tunnel;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,8 @@ pub struct Arguments {
 enum Benchmark {
     /// What the engine costs per packet, beside the bare cipher
     Esp(esp::Arguments),
+    /// What streams reach through two gateways, beside the bare link; needs root
+    Tunnel(tunnel::Arguments),
     /// Do one thing a number of times, for an instruction counter
     #[command(hide = true)]
     Road(road::Arguments),
@@ -28,6 +31,7 @@ enum Benchmark {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.benchmark {
         Benchmark::Esp(arguments) => esp::run(&arguments),
+        Benchmark::Tunnel(arguments) => tunnel::run(&arguments),
         Benchmark::Road(arguments) => road::run(&arguments),
     }
 }

@@ -6,7 +6,7 @@ use sealway_wire::Family;
 
 /// One of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The side that asks.
     Left,
     /// The side that answers.
@@ -15,10 +15,10 @@ pub(super) enum End {
 
 impl End {
     /// Both.
-    pub(super) const ALL: [End; 2] = [End::Left, End::Right];
+    pub(crate) const ALL: [End; 2] = [End::Left, End::Right];
 
     /// The one over there.
-    pub(super) const fn other(self) -> End {
+    pub(crate) const fn other(self) -> End {
         match self {
             End::Left => End::Right,
             End::Right => End::Left,
@@ -26,7 +26,7 @@ impl End {
     }
 
     /// Its name.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             End::Left => "left",
             End::Right => "right",
@@ -42,10 +42,10 @@ impl End {
 }
 
 /// Both families.
-pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// A gateway's end of its tunnels.
-pub(super) fn tunnel_end(end: End, family: Family) -> IpAddr {
+pub(crate) fn tunnel_end(end: End, family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(192, 0, 2, end.digit()).into(),
         Family::V6 => v6([0x2001, 0xdb8, 0, 0], end.digit()),
@@ -54,7 +54,7 @@ pub(super) fn tunnel_end(end: End, family: Family) -> IpAddr {
 
 /// A gateway as a host that talks for itself, protected in transport mode. Not a tunnel's end, so
 /// that what is routed into Sealway and what it sends itself have different destinations.
-pub(super) fn gateway_host(end: End, family: Family) -> IpAddr {
+pub(crate) fn gateway_host(end: End, family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(198, 51, 100, end.digit()).into(),
         Family::V6 => v6([0x2001, 0xdb8, 0x100, 0], end.digit()),
@@ -62,17 +62,17 @@ pub(super) fn gateway_host(end: End, family: Family) -> IpAddr {
 }
 
 /// A gateway on its inner network.
-pub(super) fn inner_gateway(end: End, family: Family) -> IpAddr {
+pub(crate) fn inner_gateway(end: End, family: Family) -> IpAddr {
     inner(end, family, 1)
 }
 
 /// The host on a gateway's inner network.
-pub(super) fn inner_host(end: End, family: Family) -> IpAddr {
+pub(crate) fn inner_host(end: End, family: Family) -> IpAddr {
     inner(end, family, 2)
 }
 
 /// Any address: where a default route leads.
-pub(super) fn anywhere(family: Family) -> IpAddr {
+pub(crate) fn anywhere(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
@@ -80,12 +80,12 @@ pub(super) fn anywhere(family: Family) -> IpAddr {
 }
 
 /// The network behind a gateway: its address and the length of its prefix.
-pub(super) fn inner_network(end: End, family: Family) -> (IpAddr, u8) {
+pub(crate) fn inner_network(end: End, family: Family) -> (IpAddr, u8) {
     (inner(end, family, 0), link_prefix(family))
 }
 
 /// The length of the prefix of every link.
-pub(super) const fn link_prefix(family: Family) -> u8 {
+pub(crate) const fn link_prefix(family: Family) -> u8 {
     match family {
         Family::V4 => 24,
         Family::V6 => 64,
@@ -93,7 +93,7 @@ pub(super) const fn link_prefix(family: Family) -> u8 {
 }
 
 /// The length of the prefix that is one host.
-pub(super) const fn host_prefix(family: Family) -> u8 {
+pub(crate) const fn host_prefix(family: Family) -> u8 {
     match family {
         Family::V4 => 32,
         Family::V6 => 128,

@@ -11,12 +11,12 @@ use signal_hook::flag;
 
 /// Whether SIGINT, SIGTERM or SIGHUP came. Cloned, it is the same.
 #[derive(Clone, Debug)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on these signals only leave word here: whoever works looks, ends, and cleans up.
     /// A second signal ends the process where it stands.
-    pub(super) fn catch() -> Result<Interrupt> {
+    pub(crate) fn catch() -> Result<Interrupt> {
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register_conditional_shutdown(signal, 1, Arc::clone(&came))
@@ -27,12 +27,12 @@ impl Interrupt {
     }
 
     /// Whether one came.
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Ends what is not to go on.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.came() {
             bail!("interrupted; nothing is left behind");
         }
@@ -40,7 +40,7 @@ impl Interrupt {
     }
 
     /// A limit of this much time from now.
-    pub(super) fn within(&self, time: Duration) -> Limit {
+    pub(crate) fn within(&self, time: Duration) -> Limit {
         Limit {
             end: Instant::now() + time,
             interrupt: self.clone(),
@@ -50,20 +50,20 @@ impl Interrupt {
 
 /// The end of somebody's patience.
 #[derive(Clone, Debug)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     end: Instant,
     interrupt: Interrupt,
 }
 
 impl Limit {
     /// The same, but no later than `other`.
-    pub(super) fn and(mut self, other: &Limit) -> Limit {
+    pub(crate) fn and(mut self, other: &Limit) -> Limit {
         self.end = self.end.min(other.end);
         self
     }
 
     /// An error once the time is over or a signal came; `doing` says what was going on.
-    pub(super) fn check(&self, doing: &str) -> Result<()> {
+    pub(crate) fn check(&self, doing: &str) -> Result<()> {
         self.interrupt.check()?;
         if Instant::now() >= self.end {
             bail!("{doing} takes too long");
@@ -73,7 +73,7 @@ impl Limit {
 
     /// Repeats an operation on a socket whose timeout is [`TICK`] until it succeeds, fails, or the
     /// limit is reached.
-    pub(super) fn retry<T>(
+    pub(crate) fn retry<T>(
         &self,
         doing: &str,
         mut operation: impl FnMut() -> io::Result<T>,
@@ -89,7 +89,7 @@ impl Limit {
 }
 
 /// How long one wait may take before the limit is looked at again.
-pub(super) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 fn is_temporary(error: &io::Error) -> bool {
     matches!(

@@ -10,13 +10,13 @@
 //! | `tally` | what was seen on the way |
 //! | `report`, `stage`, `sent` | what is said about it |
 
-mod address;
+pub(crate) mod address;
 mod flow;
-mod limit;
+pub(crate) mod limit;
 mod marker;
 mod measure;
 mod memory;
-mod namespaces;
+pub(crate) mod namespaces;
 mod report;
 mod script;
 mod sent;

@@ -18,6 +18,7 @@ use sealway_io::process::die_with_us;
 
 use super::topology::{CLEAR, INNER, INSIDE};
 use super::write_private;
+use crate::daemon::config::Offload;
 use crate::daemon::protocol::{KeyDisplay, Request, What};
 use crate::demo::address::{self, End, FAMILIES};
 use crate::demo::limit::{Limit, TICK};
@@ -25,10 +26,21 @@ use crate::demo::tally::ESP_IN_UDP;
 
 /// A running daemon. Dropped, it is told to end, and killed if it does not.
 #[derive(Debug)]
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     end: End,
     child: Child,
     files: Files,
+}
+
+/// What it is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Orders<'a> {
+    /// SAs and policies, in setkey's language.
+    pub(crate) script: &'a str,
+    /// What becomes of packets without a policy.
+    pub(crate) default: &'a str,
+    /// Whether the kernel's offloads are used.
+    pub(crate) offload: Offload,
 }
 
 /// What a daemon reads and writes.
@@ -43,16 +55,16 @@ struct Files {
 
 impl Gateway {
     /// Starts `sealway up` and waits until it says that it is ready.
-    pub(super) fn start(
+    pub(crate) fn start(
         end: End,
         namespace: &Namespace,
         directory: &Path,
-        script: &str,
+        orders: &Orders<'_>,
         limit: &Limit,
     ) -> Result<Gateway> {
         let files = Files::new(directory, end);
-        write_private(&files.script, script)?;
-        write_private(&files.config, &config(end, &files))?;
+        write_private(&files.script, orders.script)?;
+        write_private(&files.config, &config(end, &files, orders))?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("up")
@@ -98,8 +110,13 @@ impl Gateway {
         }
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The SAs as tshark's table `esp_sa` has them.
-    pub(super) fn wireshark(&self, limit: &Limit) -> Result<String> {
+    pub(crate) fn wireshark(&self, limit: &Limit) -> Result<String> {
         let table = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -125,7 +142,7 @@ impl Gateway {
     }
 
     /// How it ended, if it did.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    pub(crate) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         let end = self.end.name();
         Some(format!(
@@ -134,14 +151,14 @@ impl Gateway {
     }
 
     /// The error with the gateway's name and the end of its log.
-    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let log = self.last_words();
         let end = self.end.name();
         anyhow!("the {end} gateway's `sealway up`: {error:#}\n{log}")
     }
 
     /// The last lines of its log.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         const LINES: usize = 12;
         let text = fs::read(&self.files.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -188,7 +205,7 @@ impl Files {
 }
 
 /// What `sealway up` reads. The guard would need nft, and the demo needs nothing but itself.
-fn config(end: End, files: &Files) -> String {
+fn config(end: End, files: &Files, orders: &Orders<'_>) -> String {
     let far = end.other();
     let networks = FAMILIES.map(|f| address::inner_network(far, f));
     let hosts = FAMILIES.map(|f| (address::gateway_host(far, f), address::host_prefix(f)));
@@ -198,6 +215,7 @@ fn config(end: End, files: &Files) -> String {
     let host = FAMILIES.map(|f| address::gateway_host(end, f));
     let outside = list([tunnel, host].concat().iter().map(ToString::to_string));
     let (script, control) = (quoted(&files.script), quoted(&files.control));
+    let (default, offload) = (orders.default, orders.offload == Offload::On);
     format!(
         "[[inside]]
 device = \"{INSIDE}\"
@@ -211,11 +229,12 @@ clear = \"{CLEAR}\"
 
 [policy]
 setkey = [{script}]
-default = \"discard\"
+default = \"{default}\"
 
 [daemon]
 control = {control}
 guard = false
+offload = {offload}
 "
     )
 }

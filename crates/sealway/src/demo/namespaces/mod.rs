@@ -1,7 +1,7 @@
 //! The demo with real hosts: network namespaces, veth links, and `sealway up` on both gateways.
 
-mod gateway;
-mod topology;
+pub(crate) mod gateway;
+pub(crate) mod topology;
 mod traffic;
 mod watch;
 
@@ -21,8 +21,9 @@ use super::limit::Limit;
 use super::measure::{Datagram, Measured};
 use super::tally::Tally;
 use super::{Order, Played, SETUP, flow_limit};
-use gateway::Gateway;
-use topology::{INSIDE, LINK, Topology};
+use crate::daemon::config::Offload;
+use gateway::{Gateway, Orders};
+use topology::{Frames, INSIDE, LINK, Topology};
 use traffic::Talk;
 use watch::Watch;
 
@@ -37,7 +38,7 @@ impl Hosts {
     /// # Errors
     /// What this machine refuses.
     pub(super) fn new() -> Result<Hosts> {
-        let topology = Topology::new()?;
+        let topology = Topology::new(Frames::Alone)?;
         // Asked for here, so that a missing device is no failure of a gateway.
         topology.left.gateway.run(|| Tun::open(INSIDE).map(drop))?;
         Ok(Hosts { topology })
@@ -98,7 +99,12 @@ impl Hosts {
     ) -> Result<Gateway> {
         let side = self.topology.side(end);
         let script = order.plan.script(end, order.flows, order.sabotaged);
-        Gateway::start(end, &side.gateway, directory.path(), &script, limit)
+        let orders = Orders {
+            script: &script,
+            default: "discard",
+            offload: Offload::On,
+        };
+        Gateway::start(end, &side.gateway, directory.path(), &orders, limit)
     }
 
     fn send(

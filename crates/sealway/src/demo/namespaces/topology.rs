@@ -13,32 +13,41 @@ use sealway_wire::Family;
 use crate::demo::address::{self, End, FAMILIES};
 
 /// The interface between the gateways, at both ends.
-pub(super) const LINK: &str = "link0";
+pub(crate) const LINK: &str = "link0";
 /// Sealway's devices.
-pub(super) const INSIDE: &str = "seal0";
-pub(super) const CLEAR: &str = "seal-clear";
+pub(crate) const INSIDE: &str = "seal0";
+pub(crate) const CLEAR: &str = "seal-clear";
 /// A gateway's interface towards its inner network.
-pub(super) const INNER: &str = "inner0";
+pub(crate) const INNER: &str = "inner0";
 /// The inner host's interface.
 const HOST: &str = "eth0";
 
 /// One side: a gateway and the host behind it.
 #[derive(Debug)]
-pub(super) struct Side {
-    pub(super) gateway: Namespace,
-    pub(super) inner: Namespace,
+pub(crate) struct Side {
+    pub(crate) gateway: Namespace,
+    pub(crate) inner: Namespace,
+}
+
+/// How packets stand in the frames between the gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frames {
+    /// Each alone, as it would be on a wire: for who looks at them.
+    Alone,
+    /// Many of one flow may stand in one.
+    Together,
 }
 
 /// Both.
 #[derive(Debug)]
-pub(super) struct Topology {
-    pub(super) left: Side,
-    pub(super) right: Side,
+pub(crate) struct Topology {
+    pub(crate) left: Side,
+    pub(crate) right: Side,
 }
 
 impl Topology {
     /// Makes namespaces, links, addresses and the routes that do not need Sealway.
-    pub(super) fn new() -> Result<Topology> {
+    pub(crate) fn new(frames: Frames) -> Result<Topology> {
         let topology = Topology {
             left: Side::new(End::Left)?,
             right: Side::new(End::Right)?,
@@ -50,13 +59,13 @@ impl Topology {
         })?;
         for end in End::ALL {
             let side = topology.side(end);
-            side.gateway.run(move || dress_link(end))?;
+            side.gateway.run(move || dress_link(end, frames))?;
         }
         Ok(topology)
     }
 
     /// The side at this end.
-    pub(super) fn side(&self, end: End) -> &Side {
+    pub(crate) fn side(&self, end: End) -> &Side {
         match end {
             End::Left => &self.left,
             End::Right => &self.right,
@@ -122,13 +131,14 @@ fn dress_host(end: End) -> Result<()> {
 }
 
 /// What has no other way goes to the other gateway: also what Sealway lets pass in the clear.
-fn dress_link(end: End) -> Result<()> {
+fn dress_link(end: End, frames: Frames) -> Result<()> {
     let of = |place: fn(End, Family) -> std::net::IpAddr| FAMILIES.map(|f| place(end, f));
     let addresses = [of(address::tunnel_end), of(address::gateway_host)].concat();
     let mut netlink = Netlink::open()?;
     let interface = netlink.link(LINK)?.index;
-    // A capture is to show each packet as it is on the wire, not many datagrams glued together.
-    netlink.set_gso_segments(interface, 1)?;
+    if frames == Frames::Alone {
+        netlink.set_gso_segments(interface, 1)?;
+    }
     dress(LINK, &addresses)?;
     for family in FAMILIES {
         netlink.add_route(&Route {

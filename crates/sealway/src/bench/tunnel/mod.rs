@@ -1,0 +1,200 @@
+//! `sealway bench tunnel`: streams through two gateways, beside the bare link and whatever else can
+//! be run here, interleaved in one run.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `subject`, `shuttle`, `peer` | what is measured, and how it is set up |
+//! | `stream` | the traffic |
+//! | `report` | medians, and how they are shown |
+
+mod peer;
+mod report;
+mod shuttle;
+mod stream;
+mod subject;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use sealway_wire::Family;
+
+use crate::demo::address::{End, FAMILIES};
+use crate::demo::limit::Interrupt;
+use peer::Peer;
+use report::{Case, Report, Sample};
+use subject::{Scene, Subject};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    /// Subjects to measure, by name; several may be given
+    #[arg(long = "subject", value_name = "NAME")]
+    subjects: Vec<Subject>,
+    /// Other programs to measure, if they are installed
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    peers: Vec<Peer>,
+    /// One family inside only
+    #[arg(long)]
+    family: Option<FamilyName>,
+    /// Streams at once; several may be given
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    streams: Vec<u16>,
+    /// From left to right (forth) or from right to left (back) only
+    #[arg(long)]
+    direction: Option<Direction>,
+    /// Seconds that each stream is measured for
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    seconds: f64,
+    /// Rounds; the medians are shown
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1001))]
+    rounds: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum FamilyName {
+    Ipv4,
+    Ipv6,
+}
+
+/// Which way the data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Direction {
+    /// From left to right.
+    Forth,
+    /// From right to left.
+    Back,
+}
+
+impl Direction {
+    /// Who sends.
+    const fn sender(self) -> End {
+        match self {
+            Direction::Forth => End::Left,
+            Direction::Back => End::Right,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
+    if (0.1..=60.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("0.1 to 60 seconds are".to_owned())
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// What went wrong, as a sentence.
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let interrupt = Interrupt::catch()?;
+    let progress = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{spinner} {pos}/{len} {bar:24} {msg} {eta}");
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let directory = tempfile::Builder::new()
+        .prefix("sealway-bench-")
+        .tempdir()
+        .context("cannot make a directory for the gateways' files")?;
+    let mut scenes = Vec::new();
+    for subject in subjects(arguments) {
+        interrupt.check()?;
+        progress.set_message(format!("starting {subject}"));
+        let place = directory.path().join(subject.to_string());
+        std::fs::create_dir(&place).context("cannot make a directory")?;
+        let scene = Scene::start(subject, &place, &interrupt);
+        scenes.push(scene.with_context(|| format!("cannot start {subject}"))?);
+    }
+    let cases = cases(arguments);
+    progress.set_length((scenes.len() * cases.len() * usize::from(arguments.rounds)) as u64);
+    let time = Duration::from_secs_f64(arguments.seconds);
+    let mut report = Report::new(arguments.rounds, arguments.seconds);
+    for _ in 0..arguments.rounds {
+        for &case in &cases {
+            for scene in &mut scenes {
+                interrupt.check()?;
+                progress.set_message(scene.subject().to_string());
+                let sample = measure(scene, case, time)
+                    .with_context(|| format!("{} failed", scene.subject()))?;
+                report.add(scene.subject(), case, sample);
+                progress.inc(1);
+            }
+        }
+    }
+    progress.finish_and_clear();
+    drop(scenes);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report.finish())?);
+    } else {
+        println!("{}", report.finish().table());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn subjects(arguments: &Arguments) -> Vec<Subject> {
+    let mut subjects = match arguments.subjects.as_slice() {
+        [] => Subject::USUAL.to_vec(),
+        some => some.to_vec(),
+    };
+    subjects.extend(arguments.peers.iter().map(|peer| Subject::Peer(*peer)));
+    let mut once = Vec::new();
+    for subject in subjects {
+        if !once.contains(&subject) {
+            once.push(subject);
+        }
+    }
+    once
+}
+
+fn cases(arguments: &Arguments) -> Vec<Case> {
+    let families = FAMILIES
+        .into_iter()
+        .filter(|family| match arguments.family {
+            None => true,
+            Some(FamilyName::Ipv4) => *family == Family::V4,
+            Some(FamilyName::Ipv6) => *family == Family::V6,
+        });
+    let streams = match arguments.streams.as_slice() {
+        [] => &[1, 4],
+        some => some,
+    };
+    let directions: Vec<_> = [Direction::Forth, Direction::Back]
+        .into_iter()
+        .filter(|direction| arguments.direction.is_none_or(|only| only == *direction))
+        .collect();
+    let mut cases = Vec::new();
+    for family in families {
+        for &streams in streams {
+            for &direction in &directions {
+                cases.push(Case {
+                    family,
+                    streams,
+                    direction,
+                });
+            }
+        }
+    }
+    cases
+}
+
+/// One stream, or several at once, through one subject.
+fn measure(scene: &mut Scene, case: Case, time: Duration) -> Result<Sample> {
+    let ends = scene.ends(case.family, case.direction.sender());
+    let before = scene.cpu()?;
+    let moved = stream::run(&ends, usize::from(case.streams), time)?;
+    let cpu = scene.cpu()?.saturating_sub(before);
+    if moved.octets == 0 {
+        bail!("nothing arrived");
+    }
+    Ok(Sample {
+        gbps: moved.gbps(),
+        cpu_s_per_gb: cpu.as_secs_f64() / (moved.octets_in_all as f64 / 1e9),
+    })
+}

@@ -1,0 +1,300 @@
+//! What is measured, each between hosts of its own.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sealway_wire::Family;
+use zeroize::Zeroizing;
+
+use super::peer::{self, Peer};
+use super::shuttle::Shuttle;
+use super::stream::Ends;
+use crate::daemon::config::Offload;
+use crate::demo::address::{self, End, FAMILIES};
+use crate::demo::limit::{Interrupt, Limit};
+use crate::demo::namespaces::gateway::{Gateway, Orders};
+use crate::demo::namespaces::topology::{Frames, Topology};
+
+/// How long a gateway may take to start; the one with the most policies takes longest.
+const START: Duration = Duration::from_secs(600);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The link between the gateways.
+    Veth,
+    /// The same, with one packet in a frame, as a plain network card would have it.
+    VethPlain,
+    /// Two TUN devices and nothing between them, from gateway to gateway …
+    Shuttle,
+    /// … and from host to host.
+    ShuttleHosts,
+    /// Sealway, from gateway to gateway.
+    Protected(Carrier, Offload),
+    /// Sealway, from host to host past all SAs, with so many policies.
+    Clear(u32),
+    /// Another program, from gateway to gateway.
+    Peer(Peer),
+}
+
+/// What carries ESP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    Udp,
+    Esp,
+}
+
+impl Subject {
+    /// What is measured unless something else is asked for.
+    pub(super) const USUAL: [Subject; 10] = [
+        Subject::Veth,
+        Subject::VethPlain,
+        Subject::Shuttle,
+        Subject::ShuttleHosts,
+        Subject::Protected(Carrier::Udp, Offload::On),
+        Subject::Protected(Carrier::Udp, Offload::Off),
+        Subject::Protected(Carrier::Esp, Offload::On),
+        Subject::Clear(0),
+        Subject::Clear(1),
+        Subject::Clear(100),
+    ];
+    /// What is measured if it is asked for by name: the last takes minutes to start.
+    const SPECIAL: [Subject; 2] = [
+        Subject::Protected(Carrier::Esp, Offload::Off),
+        Subject::Clear(100_000),
+    ];
+
+    /// What its streams are compared with: no tunnel in user space does better there.
+    pub(super) const fn ceiling(self) -> Subject {
+        match self {
+            Subject::ShuttleHosts | Subject::Clear(_) => Subject::ShuttleHosts,
+            _ => Subject::Shuttle,
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Subject::Veth => "veth",
+            Subject::VethPlain => "veth-plain",
+            Subject::Shuttle => "shuttle",
+            Subject::ShuttleHosts => "shuttle-hosts",
+            Subject::Protected(Carrier::Udp, Offload::On) => "sealway-udp",
+            Subject::Protected(Carrier::Udp, Offload::Off) => "sealway-udp-plain",
+            Subject::Protected(Carrier::Esp, Offload::On) => "sealway-esp",
+            Subject::Protected(Carrier::Esp, Offload::Off) => "sealway-esp-plain",
+            Subject::Clear(100_000) => "sealway-clear-100k",
+            Subject::Clear(policies) => return write!(f, "sealway-clear-{policies}"),
+            Subject::Peer(peer) => peer.program(),
+        };
+        f.pad(name)
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Subject::USUAL.into_iter().chain(Subject::SPECIAL);
+        known()
+            .find(|each| each.to_string() == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = known().map(|each| each.to_string()).collect();
+                format!("there are {}", names.join(", "))
+            })
+    }
+}
+
+/// A subject that runs.
+pub(super) struct Scene {
+    subject: Subject,
+    running: Running,
+    topology: Topology,
+}
+
+/// What moves packets.
+enum Running {
+    Nothing,
+    Shuttle(Shuttle),
+    Gateways(Vec<Gateway>),
+    Peers(Vec<peer::Running>),
+}
+
+impl Scene {
+    /// Makes its hosts and starts it. `directory`: for its files.
+    pub(super) fn start(
+        subject: Subject,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Scene> {
+        let topology = Topology::new(match subject {
+            Subject::VethPlain => Frames::Alone,
+            _ => Frames::Together,
+        })?;
+        let limit = interrupt.within(START);
+        let gateways = |script: &dyn Fn(End) -> String, default, offload| {
+            let start = |end| {
+                let orders = Orders {
+                    script: &Zeroizing::new(script(end)),
+                    default,
+                    offload,
+                };
+                let gateway = &topology.side(end).gateway;
+                Gateway::start(end, gateway, directory, &orders, &limit)
+            };
+            let both = End::ALL.into_iter().map(start);
+            both.collect::<Result<_>>().map(Running::Gateways)
+        };
+        let running = match subject {
+            Subject::Veth | Subject::VethPlain => Running::Nothing,
+            Subject::Shuttle | Subject::ShuttleHosts => {
+                let (left, right) = (&topology.left.gateway, &topology.right.gateway);
+                Running::Shuttle(Shuttle::start(left, right)?)
+            }
+            Subject::Protected(carrier, offload) => {
+                let keys = [key()?, key()?];
+                gateways(&|end| protected(end, carrier, &keys), "discard", offload)?
+            }
+            Subject::Clear(0) => gateways(&|_| String::new(), "bypass", Offload::On)?,
+            Subject::Clear(policies) => {
+                gateways(&|end| clear(end, policies), "discard", Offload::On)?
+            }
+            Subject::Peer(peer) => Running::Peers(start_peers(peer, &topology, directory, &limit)?),
+        };
+        Ok(Scene {
+            subject,
+            running,
+            topology,
+        })
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// Who talks.
+    pub(super) fn ends(&self, family: Family, sender: End) -> Ends<'_> {
+        let place = |end| {
+            let side = self.topology.side(end);
+            match self.subject {
+                Subject::Veth | Subject::VethPlain => {
+                    (&side.gateway, address::tunnel_end(end, family))
+                }
+                Subject::ShuttleHosts | Subject::Clear(_) => {
+                    (&side.inner, address::inner_host(end, family))
+                }
+                Subject::Shuttle | Subject::Protected(..) | Subject::Peer(_) => {
+                    (&side.gateway, address::inner_gateway(end, family))
+                }
+            }
+        };
+        Ends {
+            sender: place(sender),
+            receiver: place(sender.other()),
+        }
+    }
+
+    /// What the tunnel's processes at both ends have used so far, for the user and for the system.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        match &self.running {
+            Running::Nothing => Ok(Duration::ZERO),
+            Running::Shuttle(shuttle) => used(&format!("self/task/{}", shuttle.id())),
+            Running::Gateways(both) => both
+                .iter()
+                .map(|gateway| used(&gateway.process().to_string()))
+                .sum(),
+            Running::Peers(both) => both
+                .iter()
+                .map(|peer| used(&peer.process().to_string()))
+                .sum(),
+        }
+    }
+}
+
+fn start_peers(
+    peer: Peer,
+    topology: &Topology,
+    directory: &Path,
+    limit: &Limit,
+) -> Result<Vec<peer::Running>> {
+    let start = |end| peer.start(end, &topology.side(end).gateway, directory, limit);
+    End::ALL.into_iter().map(start).collect()
+}
+
+/// A key with its salt.
+fn key() -> Result<Zeroizing<String>> {
+    let mut key = Zeroizing::new([0; 20]);
+    getrandom::fill(&mut *key).context("the kernel gives no random octets for keys")?;
+    Ok(Zeroizing::new(hex::encode(*key)))
+}
+
+/// All between the networks goes through one pair of SAs.
+fn protected(end: End, carrier: Carrier, keys: &[Zeroizing<String>; 2]) -> String {
+    let protocol = match carrier {
+        Carrier::Udp => "esp-udp",
+        Carrier::Esp => "esp",
+    };
+    let outer = |end| address::tunnel_end(end, Family::V4);
+    let mut script = String::new();
+    for ((from, key), spi) in End::ALL.into_iter().zip(keys).zip(0x10001..) {
+        let (source, destination) = (outer(from), outer(from.other()));
+        let _ = writeln!(
+            script,
+            "add {source} {destination} {protocol} {spi:#x} -m tunnel -E aes-gcm-16 0x{};",
+            key.as_str()
+        );
+        let template = format!("ipsec esp/tunnel/{source}-{destination}/require");
+        policies(&mut script, end, from, &template);
+    }
+    script
+}
+
+/// One policy lets all between the networks pass, behind others that concern nobody.
+fn clear(end: End, policies_in_all: u32) -> String {
+    let mut script = String::new();
+    for number in 1..policies_in_all {
+        let [_, a, b, c] = number.to_be_bytes();
+        let _ = writeln!(
+            script,
+            "spdadd 172.{a}.{b}.{c} 203.0.113.1 any -P out discard;"
+        );
+    }
+    for from in End::ALL {
+        policies(&mut script, end, from, "none");
+    }
+    script
+}
+
+/// What is done to all from this end, in both families.
+fn policies(script: &mut String, end: End, from: End, what: &str) {
+    let direction = if from == end { "out" } else { "in" };
+    for family in FAMILIES {
+        let network = |end| {
+            let (network, length) = address::inner_network(end, family);
+            format!("{network}/{length}")
+        };
+        let (source, destination) = (network(from), network(from.other()));
+        let _ = writeln!(
+            script,
+            "spdadd {source} {destination} any -P {direction} {what};"
+        );
+    }
+}
+
+/// What a process or thread has used (proc_pid_stat(5)).
+fn used(place: &str) -> Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{place}/stat"))
+        .context("a process that is measured has ended")?;
+    let behind_name = text.rsplit(')').next().unwrap_or_default();
+    let mut ticks = behind_name.split_ascii_whitespace().skip(11);
+    let mut next = || ticks.next().and_then(|text| text.parse::<u64>().ok());
+    let (user, system) = (next().unwrap_or(0), next().unwrap_or(0));
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
+    Ok(Duration::from_secs_f64(
+        (user + system) as f64 / per_second as f64,
+    ))
+}
