@@ -58,16 +58,20 @@ fn row(binary: &Path, directory: &Path) -> Result<()> {
         !sent.is_empty(),
         "the demo says that it sent no protected datagram"
     );
-    let seen = seen_datagrams(&tshark(directory, &paths[0], &filter(&sent))?)?;
+    let seen = seen_datagrams(&tshark(directory, &paths[0], &sent)?)?;
     let count = missing(&sent, &seen)?;
     println!("tshark decrypted all {count} protected datagrams of the demo");
     Ok(())
 }
 
+/// The ports of datagrams that were sent.
+fn ports(sent: &BTreeMap<Datagram, usize>) -> BTreeSet<u16> {
+    sent.keys().map(|(_, port, _)| *port).collect()
+}
+
 /// What is looked at: datagrams to the ports of those that were sent, and every wrong ICV.
-fn filter(sent: &BTreeMap<Datagram, usize>) -> String {
-    let ports: BTreeSet<String> = sent.keys().map(|(_, port, _)| port.to_string()).collect();
-    let ports: Vec<String> = ports.into_iter().collect();
+fn filter(ports: &BTreeSet<u16>) -> String {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
     format!(
         "esp.icv_bad == 1 or (esp.icv_good == 1 and udp.dstport in {{{}}})",
         ports.join(",")
@@ -75,7 +79,12 @@ fn filter(sent: &BTreeMap<Datagram, usize>) -> String {
 }
 
 /// The lines that tshark prints of a capture, with the table of SAs beside it in `directory`.
-fn tshark(directory: &Path, capture: &str, filter: &str) -> Result<String> {
+fn tshark(directory: &Path, capture: &str, sent: &BTreeMap<Datagram, usize>) -> Result<String> {
+    let ports = ports(sent);
+    let filter = filter(&ports);
+    // Random octets look like some protocol now and then, and are shown as that then.
+    let no_guesses = ports.iter().map(|port| format!("udp.port=={port},data"));
+    let no_guesses: Vec<String> = no_guesses.collect();
     let setting = format!("WIRESHARK_CONFIG_DIR={}", directory.display());
     let mut command = vec![
         "env",
@@ -89,7 +98,7 @@ fn tshark(directory: &Path, capture: &str, filter: &str) -> Result<String> {
         "esp.enable_authentication_check:TRUE",
         "-Q",
         "-Y",
-        filter,
+        &filter,
         "-T",
         "fields",
         "-E",
@@ -97,6 +106,9 @@ fn tshark(directory: &Path, capture: &str, filter: &str) -> Result<String> {
     ];
     for field in FIELDS {
         command.extend(["-e", field]);
+    }
+    for guess in &no_guesses {
+        command.extend(["-d", guess]);
     }
     run(&command, LIMIT)?.ok().context("tshark")
 }
