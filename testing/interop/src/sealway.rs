@@ -148,6 +148,18 @@ impl Sealway {
         shown::delivered(&self.ask("show stats --json")?)
     }
 
+    /// All that it can be asked for, and its log.
+    pub fn account(&self) -> String {
+        let mut account = fs::read_to_string(self.log()).unwrap_or_default();
+        for question in ["show stats", "show sa", "show policy", "show device"] {
+            match self.ask(question) {
+                Ok(answer) => account += &answer,
+                Err(error) => account += &format!("{error:#}\n"),
+            }
+        }
+        account
+    }
+
     /// The namespace that it is in.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace

@@ -1,6 +1,7 @@
 //! The rows of `interop linux` about a gateway that is left running: strangers, crashes, NATs and
 //! paths that shrink.
 
+mod account;
 mod crash;
 mod nat;
 mod recorder;
@@ -157,6 +158,7 @@ pub fn rows(
         });
         if !passed {
             scene.peer.answers()?;
+            scene.print_account();
         }
     }
     Ok(())

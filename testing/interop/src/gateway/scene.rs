@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::account;
 use crate::host::{Host, Namespace};
 use crate::ledger::Ledger;
 use crate::link::{End, Family, INSIDE, address_script};
@@ -99,6 +100,17 @@ impl Scene {
             Family::V4 => [192, 0, 2, 254].into(),
             Family::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe].into(),
         }
+    }
+
+    /// Prints what all of them know of the row that has just failed.
+    pub(super) fn print_account(&self) {
+        account::print_text("sealway", &self.ours.account());
+        account::print(&[
+            ("host", &self.host),
+            ("gateway", self.ours.namespace()),
+            ("router", &self.router),
+            ("peer", &self.peer),
+        ]);
     }
 
     /// Runs a script on the router.

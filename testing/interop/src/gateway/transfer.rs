@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::account;
 use crate::host::Host;
 use crate::traffic::{self, Stream};
 
@@ -25,6 +26,7 @@ const PLACE: &str = "p=/tmp/sealway; [ -d $p ] || p=";
 
 /// A connection that is open.
 pub(super) struct Transfer<'a> {
+    from: &'a dyn Host,
     to: &'a dyn Host,
     place: String,
 }
@@ -46,12 +48,19 @@ impl Transfer<'_> {
             if received != last {
                 (last, since) = (received, Instant::now());
             }
-            ensure!(
-                since.elapsed() < stall,
-                "nothing came for {stall:?} after {received} octets"
-            );
+            if since.elapsed() > stall {
+                self.print_connections();
+                bail!("nothing came for {stall:?} after {received} octets");
+            }
         }
         Ok(())
+    }
+
+    /// Soon the connection will be gone.
+    fn print_connections(&self) {
+        for (name, end) in [("sender", self.from), ("receiver", self.to)] {
+            account::print_text(name, &account::answer(end, account::CONNECTIONS));
+        }
     }
 
     fn received(&self) -> Result<u64> {
@@ -91,6 +100,7 @@ pub(super) fn run(
         traffic::connect_address(source, destination)
     );
     let transfer = Transfer {
+        from,
         to,
         place: place.clone(),
     };
