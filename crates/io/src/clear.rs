@@ -23,14 +23,6 @@ impl Clear {
         })
     }
 
-    /// See [`Tun::leave_nothing`].
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn leave_nothing(&mut self) -> io::Result<()> {
-        self.tun.leave_nothing()
-    }
-
     /// The device itself.
     pub fn tun(&self) -> &Tun {
         &self.tun

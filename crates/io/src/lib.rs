@@ -7,6 +7,7 @@
 //! | [`tun`] | the protected side |
 //! | [`outside`] | the unprotected side: UDP, raw protocols 50 and 51, whole packets |
 //! | [`clear`] | the device for BYPASS traffic |
+//! | [`offload`] | what the kernel and we do for each other on many packets at once |
 //! | [`memory`], [`fault`] | an outside without a kernel; one that misbehaves on purpose |
 //! | [`netlink`], [`netfilter`], [`sysctl`] | links, addresses, routes, rules; the packet filter's reports; switches |
 //! | [`namespace`], [`mount`], [`process`] | namespaces that die with us, what is seen in them, children that die too |
@@ -31,6 +32,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netfilter;
 pub mod netlink;
+pub mod offload;
 pub mod outside;
 pub mod poll;
 pub mod process;

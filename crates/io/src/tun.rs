@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::uio::{readv, writev};
@@ -13,6 +14,7 @@ use sealway_wire::{tcp, udp, view};
 
 use crate::intake::Intake;
 use crate::netlink::{self, Netlink};
+use crate::offload::{Kind, Kinds, State};
 use crate::sys;
 
 /// A TUN device, attached. It vanishes when dropped (also when the process is killed).
@@ -21,21 +23,20 @@ pub struct Tun {
     fd: OwnedFd,
     name: String,
     index: u32,
-    offloads: Offloads,
+    offloads: Mutex<Offloads>,
 }
 
-/// What the kernel leaves to us of the packets that it hands over. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Offloads {
-    /// Nothing.
-    None,
-    /// Transport checksums.
-    Checksum,
-    /// Cutting TCP into segments, of both families.
-    Tso,
-    /// Cutting UDP into datagrams, of both families (Linux 6.2).
-    Uso,
+/// What the kernel leaves to us of the packets that it hands over.
+#[derive(Debug, Default)]
+struct Offloads {
+    wanted: Kinds,
+    /// What this kernel does not know, and its errno.
+    refused: Vec<(Kind, i32)>,
+    distrusted: Kinds,
 }
+
+/// What a TUN device may leave to us.
+const LEFT: [Kind; 4] = [Kind::Checksum, Kind::Tso4, Kind::Tso6, Kind::Uso];
 
 /// Why there is no TUN device.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,8 @@ impl Tun {
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         sys::attach_tun(&fd, name, flags).map_err(|error| attach_error(name, error))?;
         sys::set_virtio_header(&fd, VIRTIO_HEADER as i32).map_err(|error| other(name, error))?;
-        let offloads = Offloads::ask_for(&fd).map_err(|error| other(name, error))?;
+        let offloads = Offloads::probe(&fd);
+        offloads.ask_for(&fd).map_err(|error| other(name, error))?;
         let index = quiet_index(name).map_err(|error| OpenError::Interface {
             name: name.to_owned(),
             error,
@@ -108,7 +110,7 @@ impl Tun {
             fd,
             name: name.to_owned(),
             index,
-            offloads,
+            offloads: Mutex::new(offloads),
         })
     }
 
@@ -122,19 +124,41 @@ impl Tun {
         self.index
     }
 
-    /// Has the kernel leave nothing to us: every packet comes as it would leave a wire.
+    /// Has the kernel leave only this work to us, as far as it can: what is not among it comes as it
+    /// would leave a wire.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn leave_nothing(&mut self) -> io::Result<()> {
-        sys::set_tun_offload(&self.fd, Offloads::None.flags())?;
-        self.offloads = Offloads::None;
-        Ok(())
+    pub fn want(&self, wanted: Kinds) -> io::Result<()> {
+        let mut offloads = self.offloads();
+        offloads.wanted = wanted;
+        offloads.ask_for(&self.fd)
     }
 
-    /// What is left to us.
-    pub fn offloads(&self) -> Offloads {
-        self.offloads
+    /// Has the kernel do again what was found to be done wrongly here, for as long as the device
+    /// lives.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn distrust(&self, kind: Kind) -> io::Result<()> {
+        let mut offloads = self.offloads();
+        offloads.distrusted = offloads.distrusted.with(kind);
+        offloads.ask_for(&self.fd)
+    }
+
+    /// What may be left to us, and how it stands with it.
+    pub fn states(&self) -> impl Iterator<Item = (Kind, State)> + use<> {
+        let offloads = self.offloads();
+        LEFT.map(|kind| (kind, offloads.state(kind))).into_iter()
+    }
+
+    /// Whether the kernel knows UDP super-packets, which it then takes from us, too.
+    pub fn knows_uso(&self) -> bool {
+        !matches!(self.offloads().state(Kind::Uso), State::Refused(_))
+    }
+
+    fn offloads(&self) -> MutexGuard<'_, Offloads> {
+        self.offloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next packet, or `None` if none waits. It may be a super-packet, its checksum still to be
@@ -176,42 +200,57 @@ impl Tun {
 }
 
 impl Offloads {
-    /// Their names.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        let all = [
-            (Offloads::Checksum, "checksum"),
-            (Offloads::Tso, "tso"),
-            (Offloads::Uso, "uso"),
-        ];
-        let done = all.into_iter().filter(move |(each, _)| *each <= self);
-        done.map(|(_, name)| name)
-    }
-
-    /// As much as this kernel will do.
-    fn ask_for(fd: &OwnedFd) -> io::Result<Offloads> {
-        let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
-        for offloads in [Offloads::Uso, Offloads::Tso, Offloads::Checksum] {
-            match sys::set_tun_offload(fd, offloads.flags()) {
-                Ok(()) => return Ok(offloads),
-                Err(error) => refusal = error,
-            }
-        }
-        match refusal.raw_os_error() {
-            Some(libc::EINVAL | libc::ENOTTY | libc::EOPNOTSUPP) => Ok(Offloads::None),
-            _ => Err(refusal),
+    /// What this kernel offers, each asked for alone.
+    fn probe(fd: &OwnedFd) -> Offloads {
+        let refusal = |kind: Kind| {
+            let alone = Kinds::NONE.with(kind).with(Kind::Checksum);
+            let error = sys::set_tun_offload(fd, flags(alone)).err()?;
+            Some((kind, error.raw_os_error().unwrap_or(libc::EINVAL)))
+        };
+        Offloads {
+            wanted: Kinds::ALL,
+            refused: LEFT.into_iter().filter_map(refusal).collect(),
+            distrusted: Kinds::NONE,
         }
     }
 
-    fn flags(self) -> libc::c_uint {
-        let tso = libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
-        match self {
-            Offloads::None => 0,
-            Offloads::Checksum => libc::TUN_F_CSUM,
-            Offloads::Tso => libc::TUN_F_CSUM | tso,
-            // The kernel takes both or none.
-            Offloads::Uso => libc::TUN_F_CSUM | tso | libc::TUN_F_USO4 | libc::TUN_F_USO6,
+    fn ask_for(&self, fd: &OwnedFd) -> io::Result<()> {
+        let used = LEFT
+            .into_iter()
+            .filter(|kind| self.state(*kind) == State::On);
+        match sys::set_tun_offload(fd, flags(used.collect())) {
+            // A kernel without offloads has none to be told of.
+            Err(_) if !self.refused.is_empty() && self.state(Kind::Checksum) != State::On => Ok(()),
+            asked => asked,
         }
     }
+
+    fn state(&self, kind: Kind) -> State {
+        let refused = self.refused.iter().find(|(refused, _)| *refused == kind);
+        let needed = kind
+            .needs()
+            .filter(|needed| self.state(*needed) != State::On);
+        match (refused, needed) {
+            _ if !self.wanted.has(kind) => State::Off,
+            (Some((_, errno)), _) => State::Refused(*errno),
+            _ if self.distrusted.has(kind) => State::Distrusted,
+            (None, Some(needed)) => State::Without(needed),
+            (None, None) => State::On,
+        }
+    }
+}
+
+/// As the kernel is told.
+fn flags(kinds: Kinds) -> libc::c_uint {
+    let flags = kinds.iter().map(|kind| match kind {
+        Kind::Checksum => libc::TUN_F_CSUM,
+        Kind::Tso4 => libc::TUN_F_TSO4 | libc::TUN_F_TSO_ECN,
+        Kind::Tso6 => libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN,
+        // The kernel takes both or none.
+        Kind::Uso => libc::TUN_F_USO4 | libc::TUN_F_USO6,
+        Kind::Coalesce | Kind::Gso | Kind::Gro => 0,
+    });
+    flags.fold(0, |all, one| all | one)
 }
 
 impl AsFd for Tun {

@@ -12,7 +12,8 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::UdpGsoSegment;
 use sealway_io::clear::Clear;
 use sealway_io::netlink::{Address, Netlink, State};
-use sealway_io::tun::{Offloads, OpenError, Tun};
+use sealway_io::offload::{self, Kind, Kinds};
+use sealway_io::tun::{OpenError, Tun};
 use sealway_packet::{Arrival, Checksum, Offload, Pool, Segmentation, SizeClass, Train};
 
 /// A TUN device `seal0`, up, with 10.1.0.1/24 and fd00:1::1/64.
@@ -98,9 +99,8 @@ fn a_udp_packet_of_the_kernel_comes_out_and_its_echo_goes_in() {
 fn datagrams_come_out_as_one_super_packet_and_go_in_as_one() {
     namespace().run(|| {
         let tun = tun();
-        if tun.offloads() < Offloads::Uso {
+        if !tun.knows_uso() {
             // Before Linux 6.2 the kernel cuts UDP itself.
-            assert_eq!(tun.offloads(), Offloads::Tso);
             return;
         }
         let pool = Pool::new(4, 4);
@@ -122,6 +122,53 @@ fn datagrams_come_out_as_one_super_packet_and_go_in_as_one() {
                 assert_eq!(&echo[..octets], part);
             }
         }
+    });
+}
+
+#[test]
+fn each_offload_is_left_out_alone_and_what_needs_it_with_it() {
+    use offload::State::{Off, On, Without};
+    namespace().run(|| {
+        let tun = tun();
+        let states = || tun.states().map(|(_, state)| state).collect::<Vec<_>>();
+        let usual = states();
+        for (place, (kind, _)) in tun.states().enumerate().skip(1) {
+            tun.want(Kinds::ALL.without(kind)).unwrap();
+            let mut expected = usual.clone();
+            expected[place] = Off;
+            assert_eq!(states(), expected);
+            tun.want(Kinds::ALL).unwrap();
+            assert_eq!(states(), usual);
+        }
+        tun.want(Kinds::ALL.without(Kind::Checksum)).unwrap();
+        let left_out = states().into_iter().zip(&usual).skip(1);
+        assert_eq!(states()[0], Off);
+        for (state, usual) in left_out.filter(|(_, usual)| **usual == On) {
+            assert_eq!(state, Without(Kind::Checksum), "instead of {usual:?}");
+        }
+    });
+}
+
+#[test]
+fn datagrams_come_out_alone_where_uso_is_not_wanted_or_not_trusted() {
+    namespace().run(|| {
+        let tun = tun();
+        let pool = Pool::new(4, 4);
+        let socket = UdpSocket::bind((ip("10.1.0.1"), 0)).unwrap();
+        setsockopt(&socket, UdpGsoSegment, &1000).unwrap();
+        let come_alone = || {
+            socket.send_to(&[7; 4500], (ip("10.1.0.2"), 7)).unwrap();
+            for length in [1000, 1000, 1000, 1000, 500] {
+                let packet = until(tun.as_fd(), || tun.read(&pool).unwrap());
+                assert_eq!(packet.offload.segmentation, None);
+                assert_eq!(packet.train.packet().len(), 28 + length);
+            }
+        };
+        tun.want(Kinds::ALL.without(Kind::Uso)).unwrap();
+        come_alone();
+        tun.want(Kinds::ALL).unwrap();
+        tun.distrust(Kind::Uso).unwrap();
+        come_alone();
     });
 }
 

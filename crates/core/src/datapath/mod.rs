@@ -286,6 +286,11 @@ impl Datapath {
         &self.stats
     }
 
+    /// Which packets are put together on their way in.
+    pub const fn coalescing(&self) -> Coalescing {
+        self.config.coalescing
+    }
+
     /// The version that the present batch is judged by.
     pub fn tables(&self) -> &Tables {
         &self.tables

@@ -13,6 +13,7 @@ mod restore;
 mod send;
 mod sockets;
 mod too_big;
+mod trains;
 
 use std::io;
 use std::net::IpAddr;
@@ -24,11 +25,12 @@ use sealway_packet::{Arrival, Outer, Packet, Train};
 use sealway_wire::TooBig;
 
 use crate::netlink::{self, Netlink};
+use crate::offload::Kinds;
 
 pub use pooled::Pooled;
 pub use receive::BATCH;
-use send::Trains;
 use sockets::{Family, Sockets};
+use trains::{Gro, Trains};
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -42,17 +44,9 @@ pub struct Config {
     pub buffer: usize,
     /// What it carries.
     pub carriers: Carriers,
-    /// Whether the kernel takes and gives trains.
-    pub trains: Together,
-}
-
-/// Whether datagrams of one flow are sent and received together, where the kernel can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Together {
-    /// They are.
-    Yes,
-    /// Each goes alone.
-    No,
+    /// Of these `gso` and `gro`: whether datagrams of one flow are sent together, and received so,
+    /// where the kernel can.
+    pub offloads: Kinds,
 }
 
 /// What an outside carries.
@@ -184,6 +178,7 @@ pub struct Outside {
     ipv6: Option<Sockets>,
     tally: Tally,
     trains: Trains,
+    gro: Gro,
     /// Asked for the MTU when a packet was too big.
     netlink: Mutex<Netlink>,
 }
@@ -207,6 +202,9 @@ impl Outside {
             listed.then_some(family)
         });
         let (port, [ipv4, ipv6]) = sockets::open(families, config)?;
+        let both = || ipv4.iter().chain(&ipv6);
+        let trains = Trains::new(config.offloads, both());
+        let gro = Gro::new(config.offloads, both());
         let mut outside = Outside {
             addresses: Vec::new(),
             port,
@@ -214,7 +212,8 @@ impl Outside {
             ipv4,
             ipv6,
             tally: Tally::default(),
-            trains: Trains::new(config.trains),
+            trains,
+            gro,
             netlink: Mutex::new(Netlink::open()?),
         };
         outside.set_addresses(config.addresses.clone());

@@ -4,12 +4,11 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
 
+use super::Outside;
 use super::sockets::{Family, Sockets};
-use super::{Outside, Together};
 use crate::SendError;
 use crate::address::Name;
 use crate::control::{Control, push_source};
@@ -20,68 +19,24 @@ const MOST_SEGMENTS: usize = 64;
 /// … and octets of them together: what fits a UDP datagram over IPv4.
 const MOST_OCTETS: usize = 65_507;
 
-/// Trains that are sent segment by segment before the kernel is offered one again.
-const PATIENCE: u32 = 10_000;
-
-/// Whether the kernel takes trains.
-#[derive(Debug)]
-pub(super) struct Trains {
-    wanted: Together,
-    /// How many are still to be sent otherwise.
-    put_off: AtomicU32,
-    refused: AtomicU64,
-}
-
-impl Trains {
-    pub(super) fn new(wanted: Together) -> Self {
-        Trains {
-            wanted,
-            put_off: AtomicU32::new(0),
-            refused: AtomicU64::new(0),
-        }
-    }
-
-    fn are_due(&self) -> bool {
-        if self.wanted == Together::No {
-            return false;
-        }
-        match self.put_off.load(Ordering::Relaxed) {
-            0 => true,
-            left => {
-                // Two threads at once count one train: all the same.
-                self.put_off.store(left - 1, Ordering::Relaxed);
-                false
-            }
-        }
-    }
-
-    fn put_off(&self) {
-        self.put_off.store(PATIENCE, Ordering::Relaxed);
-        self.refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often the kernel has refused one.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-}
-
 /// What has become of a train.
-#[derive(PartialEq, Eq)]
 enum Sent {
     AsTrain,
     /// It is no train for the kernel, …
     Nothing,
     /// … or the kernel would not take it, and will take none if it takes the segments.
-    Refused,
+    Refused(io::Error),
 }
+
+/// What some drivers say; the kernel's own, and not in libc.
+const ENOTSUPP: i32 = 524;
 
 /// Whether the kernel says of a train that it cannot cut it for this way: no checksum offload, an
 /// interface or a kernel without segmentation.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EINVAL | libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+        Some(libc::EINVAL | libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP | ENOTSUPP)
     )
 }
 
@@ -121,7 +76,7 @@ impl Outside {
         } else {
             Sent::Nothing
         };
-        if together == Sent::AsTrain {
+        if let Sent::AsTrain = together {
             return Ok(());
         }
         let (socket, port) = self.way(sockets, egress, outer)?;
@@ -131,8 +86,8 @@ impl Outside {
             sys::send_message(socket, name.octets(), segment, control.octets())
                 .map_err(|error| self.failure(egress, outer, error))?;
         }
-        if together == Sent::Refused {
-            self.trains.put_off();
+        if let Sent::Refused(error) = together {
+            self.trains.put_off((family, outer.interface), &error);
         }
         Ok(())
     }
@@ -164,7 +119,8 @@ impl Outside {
         let Ok(size) = u16::try_from(step) else {
             return Ok(Sent::Nothing);
         };
-        if source != self.port || step == 0 || !self.trains.are_due() {
+        let way = (Family::of(outer.destination), outer.interface);
+        if source != self.port || step == 0 || !self.trains.are_due(way) {
             return Ok(Sent::Nothing);
         }
         let pair = &sockets.towards(outer.interface)?.udp_trains;
@@ -185,7 +141,7 @@ impl Outside {
                 Err(error) if may_fragment && (is_too_big(&error) || is_refusal(&error)) => {
                     return Ok(Sent::Nothing);
                 }
-                Err(error) if is_refusal(&error) => return Ok(Sent::Refused),
+                Err(error) if is_refusal(&error) => return Ok(Sent::Refused(error)),
                 Err(error) => return Err(self.failure(egress, outer, error)),
             }
         }

@@ -33,7 +33,7 @@ use std::sync::{Mutex, PoisonError};
 use libc::c_int;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 
-use super::{Carriers, Config, OpenError, Together, too_big};
+use super::{Carriers, Config, OpenError, too_big};
 use crate::address::Name;
 use crate::sys;
 
@@ -254,14 +254,21 @@ impl Sockets {
             family.ask_for_facts(receiving)?;
             enlarge(receiving, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, buffer);
         }
-        // A kernel that cannot hand over datagrams together hands them over one by one.
-        if config.trains == Together::Yes {
-            let _ = set(&self.udp, libc::SOL_UDP, libc::UDP_GRO, 1);
-        }
         match &self.raw {
             Some(raw) => raw.configure(family, buffer),
             None => family.ask_for_errors(&self.udp),
         }
+    }
+
+    /// Whether the kernel knows trains to send: no size is set, each train brings its own.
+    pub(super) fn probe_trains(&self) -> io::Result<()> {
+        let socket = &self.usual.udp_trains.probing;
+        set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0)
+    }
+
+    /// Has the kernel hand over datagrams of one flow together (1), or not (0).
+    pub(super) fn receive_trains(&self, wanted: c_int) -> io::Result<()> {
+        set(&self.udp, libc::SOL_UDP, libc::UDP_GRO, wanted)
     }
 
     fn outlets(&self) -> impl Iterator<Item = &Outlets> {

@@ -19,7 +19,8 @@ use sealway_io::SendError;
 use sealway_io::capture::{Capture, Direction};
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::Netlink;
-use sealway_io::outside::{Carriers, Config, Inlet, Outside, Received, Stop, Together};
+use sealway_io::offload::Kinds;
+use sealway_io::outside::{Carriers, Config, Inlet, Outside, Received, Stop};
 use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Packet, Pool, Train};
 
 /// An outside in a namespace of its own.
@@ -39,7 +40,7 @@ fn config(addresses: &[&str], port: u16) -> Config {
         port,
         buffer: 1 << 20,
         carriers: Carriers::All,
-        trains: Together::Yes,
+        offloads: Kinds::ALL,
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
     Host, PORT, UDP, config, hosts, ipv4_packet, ipv6_packet, ones_complement, outer4, outer6,
 };
 use sealway_io::SendError;
-use sealway_io::outside::{Carriers, Config, Inlet, Outside, Received, Together};
+use sealway_io::offload::Kinds;
+use sealway_io::outside::{Carriers, Config, Inlet, Outside, Received};
 use sealway_io::poll;
 use sealway_packet::{Egress, Encapsulation, Outer};
 use sealway_wire::{Quoted, TooBig};
@@ -20,7 +21,7 @@ fn a_router_and_a_host() -> (Host, Host) {
     right.outside = right.namespace.run(move || {
         let config = Config {
             carriers: Carriers::UdpOnly,
-            trains: Together::Yes,
+            offloads: Kinds::ALL,
             ..config(&["192.0.2.2", "2001:db8::2"], port)
         };
         Outside::open(&config).unwrap()

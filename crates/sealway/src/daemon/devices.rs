@@ -4,13 +4,13 @@ use anyhow::Context;
 use nix::errno::Errno;
 use sealway_io::clear::Clear;
 use sealway_io::netlink::{Address, Error, Netlink, Route, State};
-use sealway_io::outside::{self, Carriers, Outside, Together};
+use sealway_io::outside::{self, Carriers, Outside};
 use sealway_io::sysctl;
 use sealway_io::tun::Tun;
 use sealway_packet::Pool;
 
-use super::config::{Config, Inside, Offload, Prefix};
-use super::worker::Devices;
+use super::config::{Config, Inside, Prefix};
+use super::worker::{Devices, Offloads};
 use crate::show::report;
 
 /// Octets that a packet grows by in most cases: an outer IPv4 or IPv6 header, UDP, ESP, IV,
@@ -18,6 +18,11 @@ use crate::show::report;
 const OVERHEAD: u32 = 100;
 /// The smallest MTU that IPv6 works over (RFC 8200 §5).
 const LEAST_MTU: u32 = 1280;
+
+/// The roles of devices.
+const INSIDE: &str = "inside";
+const OUTSIDE: &str = "outside";
+const CLEAR: &str = "clear";
 
 /// Octets that the sockets' buffers should hold.
 const BUFFER: usize = 4 << 20;
@@ -34,10 +39,7 @@ pub(super) fn open_outside(config: &Config, carriers: Carriers) -> anyhow::Resul
         port: config.outside.port,
         buffer: BUFFER,
         carriers,
-        trains: match config.offload {
-            Offload::On => Together::Yes,
-            Offload::Off => Together::No,
-        },
+        offloads: config.offload,
     })?)
 }
 
@@ -45,11 +47,10 @@ pub(super) fn open_outside(config: &Config, carriers: Carriers) -> anyhow::Resul
 /// dropped.
 pub(super) fn open(config: &Config, outside: Outside) -> anyhow::Result<Devices> {
     let clear = config.outside.clear.as_ref();
-    let mut inside = Tun::open(&config.inside.device)?;
-    let mut clear = clear.map(|name| Clear::open(name)).transpose()?;
-    if config.offload == Offload::Off {
-        inside.leave_nothing()?;
-        clear.as_mut().map(Clear::leave_nothing).transpose()?;
+    let inside = Tun::open(&config.inside.device)?;
+    let clear = clear.map(|name| Clear::open(name)).transpose()?;
+    for tun in clear.iter().map(Clear::tun).chain([&inside]) {
+        tun.want(config.offload)?;
     }
     Ok(Devices {
         inside,
@@ -74,7 +75,7 @@ pub(super) fn dress(
     Ok(())
 }
 
-/// What `show device` tells of them.
+/// What `show device` tells of them, but for their offloads.
 pub(super) fn report(
     config: &Config,
     devices: &Devices,
@@ -88,10 +89,10 @@ pub(super) fn report(
             addresses: Vec::new(),
             routes: Vec::new(),
             port: None,
-            offloads: tun.offloads().names().map(Into::into).collect(),
+            offloads: Vec::new(),
         })
     };
-    let mut inside = interface("inside", &devices.inside)?;
+    let mut inside = interface(INSIDE, &devices.inside)?;
     inside.addresses = config
         .inside
         .addresses
@@ -102,9 +103,9 @@ pub(super) fn report(
     let clear = devices
         .clear
         .as_ref()
-        .map(|clear| interface("clear", clear.tun()));
+        .map(|clear| interface(CLEAR, clear.tun()));
     let outside = report::Device {
-        role: "outside".into(),
+        role: OUTSIDE.into(),
         name: None,
         mtu: None,
         addresses: config
@@ -115,15 +116,29 @@ pub(super) fn report(
             .collect(),
         routes: Vec::new(),
         port: Some(devices.outside.port()),
-        offloads: match config.offload {
-            Offload::On => ["gso", "gro"].map(Into::into).into(),
-            Offload::Off => Vec::new(),
-        },
+        offloads: Vec::new(),
     };
     Ok([inside, outside]
         .into_iter()
         .chain(clear.transpose()?)
         .collect())
+}
+
+/// Adds how it stands with their offloads.
+pub(super) fn report_offloads(devices: &mut [report::Device], offloads: &Offloads) {
+    for device in devices {
+        let states = match device.role.as_str() {
+            INSIDE => &offloads.inside,
+            OUTSIDE => &offloads.outside,
+            _ => &offloads.clear,
+        };
+        let told = states.iter().map(|(kind, state)| report::Offload {
+            name: kind.name().into(),
+            state: state.name().into(),
+            reason: state.reason(),
+        });
+        device.offloads = told.collect();
+    }
 }
 
 fn dress_inside(

@@ -34,9 +34,9 @@ use anyhow::Context;
 use sealway_core::path::LocalAddresses;
 use sealway_core::{ClearPath, Coalescing, Command, Control, Datapath, DatapathConfig, Tables};
 use sealway_io::leash::Duty;
+use sealway_io::offload::Kind;
 use sealway_io::outside::{Carriers, Outside};
 use sealway_io::readiness::Wake;
-use sealway_io::tun::Offloads;
 use sealway_packet::Pool;
 use sealway_setkey::{Colour, Keys};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -331,10 +331,10 @@ fn start_worker(
                 None => ClearPath::Absent,
             },
             mss: config.mss,
-            coalescing: match devices.inside.offloads() {
-                Offloads::None | Offloads::Checksum => Coalescing::Nothing,
-                Offloads::Tso => Coalescing::Tcp,
-                Offloads::Uso => Coalescing::TcpAndUdp,
+            coalescing: match config.offload.has(Kind::Coalesce) {
+                false => Coalescing::Nothing,
+                true if devices.inside.knows_uso() => Coalescing::TcpAndUdp,
+                true => Coalescing::Tcp,
             },
             ..DatapathConfig::default()
         },

@@ -362,10 +362,21 @@ pub struct Device {
     pub routes: Vec<String>,
     /// The port of UDP encapsulation.
     pub port: Option<u16>,
-    /// What the kernel and the daemon do for each other: `checksum`, `tso` and `uso` of a TUN device,
-    /// `gso` and `gro` of UDP.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub offloads: Vec<String>,
+    /// What the kernel and the daemon may do for each other, and how it stands with it.
+    #[serde(default)]
+    pub offloads: Vec<Offload>,
+}
+
+/// How it stands with an offload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offload {
+    /// `checksum`, `tso4`, `tso6`, `uso`, `coalesce` of a TUN device, `gso` and `gro` of UDP.
+    pub name: String,
+    /// `on`, `off`, `refused`, `put-off` or `distrusted`.
+    pub state: String,
+    /// Why it is not on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Counters, since the daemon started.

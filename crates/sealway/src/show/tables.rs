@@ -4,7 +4,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Row, Table};
 use sealway_core::DropReason;
 
-use super::report::{Device, Policy, Sa, Stats};
+use super::report::{Device, Offload, Policy, Sa, Stats};
 
 /// Which counters are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,12 +169,25 @@ pub(super) fn devices(devices: &[Device]) -> String {
             device.name.clone().unwrap_or_default(),
             device.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
             device.port.map(|port| port.to_string()).unwrap_or_default(),
-            device.offloads.join(" "),
+            offloads(&device.offloads),
             device.addresses.join("\n"),
             device.routes.join("\n"),
         ]));
     }
     table.to_string()
+}
+
+/// Those that are used on one line, then each that is not, and why.
+fn offloads(offloads: &[Offload]) -> String {
+    let (used, not): (Vec<_>, Vec<_>) = offloads.iter().partition(|one| one.reason.is_none());
+    let used: Vec<&str> = used.iter().map(|one| one.name.as_str()).collect();
+    let not = not.iter().map(|one| {
+        let reason = one.reason.as_deref().unwrap_or_default();
+        format!("{} {}: {reason}", one.name, one.state)
+    });
+    let lines = [used.join(" ")].into_iter().chain(not);
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join("\n")
 }
 
 pub(super) fn stats(stats: &Stats, extent: Extent) -> String {

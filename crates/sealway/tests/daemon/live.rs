@@ -158,8 +158,17 @@ fn show_prints_tables_and_json() {
     let mut devices = a.show("device");
     let offloads = devices[0].as_object_mut().unwrap().remove("offloads");
     let offloads = offloads.unwrap();
-    // Linux 6.2 and later: also "uso".
-    assert_eq!([&offloads[0], &offloads[1]], ["checksum", "tso"]);
+    // "uso" is refused before Linux 6.2.
+    for (place, name) in [(0, "checksum"), (1, "tso4"), (2, "tso6"), (4, "coalesce")] {
+        assert_eq!(offloads[place], json!({"name": name, "state": "on"}));
+    }
+    assert_eq!(offloads[3]["name"], "uso");
+    for (place, name) in [(0, "gso"), (1, "gro")] {
+        assert_eq!(
+            devices[1]["offloads"][place],
+            json!({"name": name, "state": "on"})
+        );
+    }
     assert_eq!(
         devices[0],
         json!({

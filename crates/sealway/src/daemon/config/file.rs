@@ -62,7 +62,7 @@ pub(super) struct Daemon {
     pub(super) control: Option<String>,
     pub(super) guard: Option<bool>,
     pub(super) leash: Option<bool>,
-    pub(super) offload: Option<bool>,
+    pub(super) offload: Option<Spanned<toml::Value>>,
     pub(super) workers: Option<Spanned<toml::Value>>,
     pub(super) state: Option<String>,
     pub(super) metrics: Option<Spanned<String>>,
@@ -90,12 +90,8 @@ fn diagnostic(error: &toml::de::Error, text: &str) -> Diagnostic {
     let diagnostic = match (message.starts_with("unknown field"), quoted.next()) {
         (true, Some(unknown)) => {
             let known: Vec<&str> = quoted.collect();
-            let diagnostic =
-                Diagnostic::new(span.into(), format!("there is no key `{unknown}` here"));
-            match closest(unknown, &known) {
-                Some(meant) => diagnostic.label(format!("did you mean `{meant}`?")),
-                None => diagnostic.label(format!("expected {}", listed(&known))),
-            }
+            let message = format!("there is no key `{unknown}` here");
+            unknown_name(unknown, &known, message, span.into())
         }
         _ => {
             let message = message.trim_end().replace('\n', ": ");
@@ -103,6 +99,20 @@ fn diagnostic(error: &toml::de::Error, text: &str) -> Diagnostic {
         }
     };
     diagnostic.without_keys()
+}
+
+/// Something else was probably meant.
+pub(super) fn unknown_name(
+    unknown: &str,
+    known: &[&str],
+    message: String,
+    span: Span,
+) -> Diagnostic {
+    let label = match closest(unknown, known) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("expected {}", listed(known)),
+    };
+    Diagnostic::new(span, message).label(label).without_keys()
 }
 
 /// Without the line's end, and of a section only its first line.

@@ -4,6 +4,7 @@
 //! points at its place in the text.
 
 mod file;
+mod offload;
 mod run;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use sealway_core::path::Paths;
 use sealway_core::selector::AddressRange;
 use sealway_core::{DefaultAction, Keepalive, Mss};
+use sealway_io::offload::Kinds;
 use sealway_setkey::{Colour, Diagnostic, Span};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -47,8 +49,8 @@ pub struct Config {
     pub guard: Guard,
     /// Whether the daemon gives up what it does not need.
     pub leash: Leash,
-    /// Whether the kernel's offloads are used.
-    pub offload: Offload,
+    /// The offloads that are used where the kernel has them.
+    pub offload: Kinds,
     /// How names are resolved in `sealway run`; `None`: as the host does.
     pub names: Option<Names>,
 }
@@ -62,7 +64,8 @@ pub enum Leash {
     Off,
 }
 
-/// Whether packets pass between the kernel and the daemon together, where the kernel can.
+/// Whether packets pass between the kernel and the daemon together, where the kernel can: all
+/// offloads, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Offload {
     /// As super-packets and trains.
@@ -213,10 +216,7 @@ impl Config {
                 Some(false) => Leash::Off,
                 Some(true) | None => Leash::On,
             },
-            offload: match file.daemon.offload {
-                Some(false) => Offload::Off,
-                Some(true) | None => Offload::On,
-            },
+            offload: offload::wanted(file.daemon.offload.as_ref())?,
             names: run::names(&file.run)?,
         };
         check(&file.daemon)?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sealway_core::{DefaultAction, Keepalive, Mss};
+use sealway_io::offload::{Kind, Kinds};
 use sealway_setkey::Colour;
 
-use super::{Config, Guard, Inside, Leash, Offload, Outside, Place, Prefix};
+use super::{Config, Guard, Inside, Leash, Outside, Place, Prefix};
 
 /// The shortest file there is.
 const SHORTEST: &str = r#"[[inside]]
@@ -58,7 +59,7 @@ fn the_shortest_file_has_its_defaults() {
         state: None,
         guard: Guard::On,
         leash: Leash::On,
-        offload: Offload::On,
+        offload: Kinds::ALL,
         names: None,
     };
     assert_eq!(config, expected);
@@ -113,7 +114,7 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
         workers = "auto"
         guard = false
         leash = false
-        offload = false
+        offload = { tso4 = false, gso = false, gro = true }
     "#;
     let config = Config::parse(text, Path::new("etc")).unwrap();
     let prefix = |text: &str, length| Prefix {
@@ -124,7 +125,10 @@ fn every_key_is_read_and_paths_are_seen_from_the_files_directory() {
     assert_eq!(inside.interfaces, ["eth1"]);
     assert_eq!(config.guard, Guard::Off);
     assert_eq!(config.leash, Leash::Off);
-    assert_eq!(config.offload, Offload::Off);
+    assert_eq!(
+        config.offload,
+        Kinds::ALL.without(Kind::Tso4).without(Kind::Gso)
+    );
     assert_eq!(
         inside.addresses,
         [prefix("10.1.0.1", 24), prefix("fd00:1::1", 128)]
@@ -553,4 +557,27 @@ error: protected hosts are on no interface of this name: name the one that leads
   |                       ^^^^^^^
 "#,
     );
+}
+
+#[test]
+fn offloads_are_switched_together_or_one_by_one() {
+    let wanted = |value: &str| {
+        let text = format!("{SHORTEST}[daemon]\noffload = {value}\n");
+        Config::parse(&text, Path::new("")).map(|config| config.offload)
+    };
+    assert_eq!(wanted("true").unwrap(), Kinds::ALL);
+    assert_eq!(wanted("{}").unwrap(), Kinds::ALL);
+    assert_eq!(wanted("false").unwrap(), Kinds::NONE);
+    for kind in Kind::ALL {
+        let alone = wanted(&format!("{{ {} = false }}", kind.name()));
+        assert_eq!(alone.unwrap(), Kinds::ALL.without(kind));
+    }
+    let said = |value: &str| {
+        let text = format!("{SHORTEST}[daemon]\noffload = {value}\n");
+        let diagnostic = wanted(value).unwrap_err();
+        diagnostic.render("sealway.toml", &text, Colour::Never)
+    };
+    assert!(said("{ tcp4 = false }").contains("did you mean `tso4`?"));
+    assert!(said("{ gro = 1 }").contains("`gro` is true or false"));
+    assert!(said("\"off\"").contains("expected true, false, or switches"));
 }

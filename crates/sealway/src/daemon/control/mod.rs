@@ -24,6 +24,7 @@ use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_setkey::{Colour, Keys};
 
+use super::devices;
 use super::network::{Network, Picture};
 use super::perimeter::Perimeter;
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
@@ -58,7 +59,7 @@ pub(super) struct Daemon {
     pub(super) carrier: Carrier,
     /// The addresses of the outside.
     pub(super) outside: Vec<IpAddr>,
-    /// What `show device` tells.
+    /// What `show device` tells, but for offloads.
     pub(super) devices: Vec<show::report::Device>,
     /// What `status` tells of what was given up.
     pub(super) leash: show::report::Leash,
@@ -349,6 +350,7 @@ impl Daemon {
             Ok(picture) => self.apply_picture(picture),
             Err(error) => tracing::warn!("the network's changes cannot be followed: {error}"),
         }
+        self.worker.ask(worker::Request::AskAgain);
         if let Some(perimeter) = &mut self.perimeter
             && let Err(error) = perimeter.follow(self.network.netlink())
         {
@@ -431,9 +433,16 @@ impl Daemon {
         }
     }
 
+    fn report_devices(&self, snapshot: &Snapshot) -> Vec<show::report::Device> {
+        let mut told = self.devices.clone();
+        devices::report_offloads(&mut told, &snapshot.offloads);
+        told
+    }
+
     fn status(&self) -> Reply {
         let tables = self.control.tables();
-        let stats = report::stats(&self.worker.counters());
+        let snapshot = self.worker.counters();
+        let stats = report::stats(&snapshot);
         Reply::ok(show::report::Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -446,7 +455,7 @@ impl Daemon {
             },
             policies: tables.spd.iter().count(),
             sas: tables.sad.iter().len(),
-            devices: self.devices.clone(),
+            devices: self.report_devices(&snapshot),
             leash: self.leash.clone(),
             sent: stats.sent,
             delivered: stats.delivered,
@@ -497,7 +506,7 @@ impl Daemon {
         match what {
             What::Policy => Reply::ok(report::policies(&tables)),
             What::Sa => Reply::ok(report::sas(&tables, keys, self.now())),
-            What::Device => Reply::ok(&self.devices),
+            What::Device => Reply::ok(self.report_devices(&self.worker.counters())),
             What::Stats => Reply::ok(report::stats(&self.worker.counters())),
         }
     }

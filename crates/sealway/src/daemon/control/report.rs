@@ -180,6 +180,7 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         engine,
         worker,
         outside,
+        offloads: _,
     } = snapshot;
     let drops = DropReason::ALL.iter().map(|reason| {
         let own = match reason {

@@ -1,8 +1,11 @@
 //! What a worker counts itself, beside its datapath.
 
-use sealway_core::Stats;
+use sealway_core::{Coalescing, Stats};
 use sealway_io::SendError;
+use sealway_io::offload::{Kind, State};
 use sealway_io::outside;
+
+use super::Devices;
 
 /// What the devices of a worker could not do, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,4 +104,30 @@ pub(in crate::daemon) struct Snapshot {
     pub(in crate::daemon) engine: Stats,
     pub(in crate::daemon) worker: Counters,
     pub(in crate::daemon) outside: outside::Counters,
+    pub(in crate::daemon) offloads: Offloads,
+}
+
+/// How it stands with the offloads of each device.
+#[derive(Clone, Debug, Default)]
+pub(in crate::daemon) struct Offloads {
+    pub(in crate::daemon) inside: Vec<(Kind, State)>,
+    pub(in crate::daemon) outside: Vec<(Kind, State)>,
+    pub(in crate::daemon) clear: Vec<(Kind, State)>,
+}
+
+impl Offloads {
+    pub(super) fn of(devices: &Devices, coalescing: Coalescing) -> Offloads {
+        let coalesce = match coalescing {
+            Coalescing::Nothing => State::Off,
+            Coalescing::Tcp | Coalescing::TcpAndUdp => State::On,
+        };
+        let clear = devices.clear.iter();
+        Offloads {
+            inside: (devices.inside.states())
+                .chain([(Kind::Coalesce, coalesce)])
+                .collect(),
+            outside: devices.outside.states().collect(),
+            clear: clear.flat_map(|clear| clear.tun().states()).collect(),
+        }
+    }
 }

@@ -27,7 +27,7 @@ use sealway_wire::TooBig;
 use super::state::Bell;
 use crate::adaptor::{self, Exits};
 
-pub(super) use counters::{Counters, Failure, Snapshot};
+pub(super) use counters::{Counters, Failure, Offloads, Snapshot};
 use let_out::LetOut;
 use own::Own;
 
@@ -45,6 +45,8 @@ pub(super) enum Request {
     Publish(Sender<()>),
     /// The interface that each of our addresses belongs to, sorted.
     Interfaces(Vec<(IpAddr, u32)>),
+    /// Links, addresses or routes have changed: offer the kernel again what it has refused.
+    AskAgain,
     /// Whether a key manager's datagrams are to be handed on.
     HearIke(ike::Hearing),
     /// Send a key manager's datagram.
@@ -211,6 +213,7 @@ impl Worker<'_> {
                     let _ = done.send(());
                 }
                 Request::Interfaces(interfaces) => self.interfaces = interfaces,
+                Request::AskAgain => self.devices.outside.ask_again(),
                 Request::HearIke(hearing) => self.ike_hearing = hearing,
                 Request::Ike(datagram) => self.send_ike(&datagram),
                 Request::Stop => return Next::Stop,
@@ -226,6 +229,7 @@ impl Worker<'_> {
             engine: self.datapath.stats().clone(),
             worker,
             outside: self.devices.outside.counters(),
+            offloads: Offloads::of(self.devices, self.datapath.coalescing()),
         };
         *self
             .ways

@@ -4,6 +4,7 @@ use sealway_core::path::LocalAddresses;
 use sealway_core::{ClearPath, Command, Control, DatapathConfig, DefaultAction};
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::{Address, Netlink, Route, State};
+use sealway_io::offload::Kinds;
 use sealway_io::outside;
 use sealway_setkey::Keys;
 use std::net::UdpSocket;
@@ -49,7 +50,7 @@ fn devices() -> Devices {
         port: 4500,
         buffer: 1 << 20,
         carriers: outside::Carriers::All,
-        trains: outside::Together::Yes,
+        offloads: Kinds::ALL,
     };
     Devices {
         inside,
