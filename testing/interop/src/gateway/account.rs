@@ -15,7 +15,8 @@ const COUNTED: &str = "ip -s link
 ip -s xfrm state 2>/dev/null
 cd /proc/net
 for file in snmp6 xfrm_stat; do [ -r $file ] && grep -v '[[:space:]]0$' $file; done
-grep -E '^(Ip|Icmp|Udp):' snmp";
+grep -E '^(Ip|Icmp|Udp):' snmp
+nstat -as 2>/dev/null | grep TcpExt";
 
 /// Where it sends what.
 const ROUTES: &str = "for family in -4 -6; do

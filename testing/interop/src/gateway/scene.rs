@@ -161,15 +161,7 @@ fn connect(router: &Namespace, gateway: &Namespace, host: &Namespace) -> Result<
             address_script(End::Ours, OUTSIDE)
         ),
     )?;
-    // What was learned of paths is forgotten soon here as well.
-    run(
-        host,
-        &format!(
-            "ip link set {HOSTS} up
-             echo 1 > /proc/sys/net/ipv4/route/mtu_expires
-             echo 1 > /proc/sys/net/ipv6/route/mtu_expires"
-        ),
-    )?;
+    run(host, &format!("ip link set {HOSTS} up"))?;
     for family in Family::ALL {
         let (bits, nodad) = (family.bits(), "nodad");
         let flags = if family == Family::V6 { nodad } else { "" };

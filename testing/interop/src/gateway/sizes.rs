@@ -8,19 +8,27 @@ use sealway_io::capture::Direction;
 use super::recorder::Recorder;
 use super::scene::{PEER, Scene};
 use super::transfer;
+use crate::host::Host as _;
 use crate::row::Row;
 use crate::traffic::Stream;
 
+/// How long a command may take.
+const LIMIT: Duration = Duration::from_secs(20);
 /// Octets of the usual path, and of the narrow one.
 const WIDE: usize = 1500;
 const NARROW: usize = 1280;
 /// Octets of an Ethernet header.
 const ETHERNET: usize = 14;
-/// How long the path's growth may go unnoticed; the gateway and the host forget after a second.
+/// How long the path's growth may go unnoticed; the gateway forgets after a second, the host after two.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds after which the host forgets what it has learned of paths: here, and usually. A TCP that
+/// waits longer than that before it sends again would send too much each time, for ever.
+const FORGOTTEN: u32 = 2;
+const USUALLY_FORGOTTEN: u32 = 600;
 
 pub(super) fn run(scene: &Scene, row: &Row, number: u32, stream: &Stream) -> Result<()> {
     scene.apply(&row.site(number))?;
+    forget_after(scene, FORGOTTEN)?;
     let result = transfer::run(
         (&scene.host, &scene.peer),
         Scene::addresses(row.inner),
@@ -53,7 +61,17 @@ pub(super) fn run(scene: &Scene, row: &Row, number: u32, stream: &Stream) -> Res
         },
     );
     cut(scene, WIDE)?;
+    forget_after(scene, USUALLY_FORGOTTEN)?;
     result
+}
+
+/// Sets how long the host remembers what it learns of paths from now on.
+fn forget_after(scene: &Scene, seconds: u32) -> Result<()> {
+    let script = format!(
+        "for family in ipv4 ipv6; do echo {seconds} > /proc/sys/net/$family/route/mtu_expires || exit; done"
+    );
+    scene.host.sh(&script, LIMIT)?.ok()?;
+    Ok(())
 }
 
 /// Sets what the router's link to the peer carries.
