@@ -1,12 +1,14 @@
 //! What datapaths see of the SPD, and the plain tables behind it.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashSet, HashTable};
 
 use super::{Direction, Policy, PolicyConfig, PolicyError, PolicyId};
 use crate::flow::Key;
+use crate::selector::Selector;
 
 /// The SPD of one version. A reader pins one for a batch; the writer makes the next from it.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +16,9 @@ pub struct View {
     version: u64,
     /// Per direction, in the order in which they are asked.
     lists: [Vec<Arc<Policy>>; 3],
+    /// The same policies by what no two have in common; shared between versions until it changes.
+    /// Only whoever changes the SPD asks it.
+    known: Arc<HashTable<Arc<Policy>>>,
     next_id: u32,
 }
 
@@ -93,6 +98,7 @@ impl View {
         if let Some(twin) = self.same(&config) {
             return Err(PolicyError::Exists(twin.id));
         }
+        let hash = hash(&config);
         let id = PolicyId(self.next_id);
         self.next_id += 1;
         self.version += 1;
@@ -103,6 +109,8 @@ impl View {
             let at = list.partition_point(|other| self::rank(other, *direction) <= rank);
             list.insert(at, Arc::clone(&policy));
         }
+        let rehash = |policy: &Arc<Policy>| self::hash(&policy.config);
+        Arc::make_mut(&mut self.known).insert_unique(hash, policy, rehash);
         Ok(id)
     }
 
@@ -111,7 +119,7 @@ impl View {
     pub(crate) fn remove(
         &mut self,
         direction: Direction,
-        selector: &crate::selector::Selector,
+        selector: &Selector,
     ) -> Result<Arc<Policy>, PolicyError> {
         let found = self.lists[direction as usize]
             .iter()
@@ -122,6 +130,10 @@ impl View {
         for direction in covered(direction) {
             self.lists[*direction as usize].retain(|policy| policy.id != found.id);
         }
+        let is_it = |policy: &Arc<Policy>| policy.id == found.id;
+        if let Ok(entry) = Arc::make_mut(&mut self.known).find_entry(hash(&found.config), is_it) {
+            entry.remove();
+        }
         Ok(found)
     }
 
@@ -129,6 +141,7 @@ impl View {
     pub(crate) fn flush(&mut self) {
         self.version += 1;
         self.lists = Default::default();
+        self.known = Default::default();
     }
 
     /// A view without policies that goes on counting.
@@ -136,6 +149,7 @@ impl View {
         View {
             version: self.version,
             lists: Default::default(),
+            known: Default::default(),
             next_id: self.next_id,
         }
     }
@@ -143,13 +157,9 @@ impl View {
     /// Takes each policy that `running` has in the same words over from there. If nothing else is
     /// in it, and nothing in another order, it is the same version.
     pub(crate) fn settle(&mut self, running: &View) {
-        let key = |policy: &Arc<Policy>| {
-            let config = &policy.config;
-            (config.direction, config.priority, config.selector.clone())
-        };
-        let known: HashMap<_, _, FixedState> = running.iter().map(|p| (key(p), p)).collect();
-        for policy in self.lists.iter_mut().flatten() {
-            if let Some(old) = known.get(&key(policy))
+        let known = Arc::make_mut(&mut self.known).iter_mut();
+        for policy in known.chain(self.lists.iter_mut().flatten()) {
+            if let Some(old) = running.same(&policy.config)
                 && old.config == policy.config
             {
                 *policy = Arc::clone(old);
@@ -181,12 +191,19 @@ impl View {
     }
 
     fn same(&self, config: &PolicyConfig) -> Option<&Arc<Policy>> {
-        self.lists[config.direction as usize].iter().find(|p| {
-            p.config.direction == config.direction
-                && p.config.priority == config.priority
-                && p.config.selector == config.selector
-        })
+        let is_same = |policy: &Arc<Policy>| identity(&policy.config) == identity(config);
+        self.known.find(hash(config), is_same)
     }
+}
+
+/// What no two policies have in common.
+const fn identity(config: &PolicyConfig) -> (Direction, u32, &Selector) {
+    (config.direction, config.priority, &config.selector)
+}
+
+/// Who writes policies is trusted: the hash needs no secret.
+fn hash(config: &PolicyConfig) -> u64 {
+    FixedState::default().hash_one(identity(config))
 }
 
 /// The lists in which a policy of this direction stands.

@@ -144,6 +144,24 @@ fn every_change_gives_a_new_generation() {
     assert_eq!(seen.len(), 4);
 }
 
+#[test]
+fn a_settled_view_knows_the_policies_that_it_took_over() {
+    let entries = [9, 10].map(|last| config(Direction::In, AddressRange::host(v4(last)), 7));
+    let mut running = View::default();
+    let ids = entries.clone().map(|entry| running.insert(entry).unwrap());
+    let mut next = running.emptied();
+    entries.iter().for_each(|entry| {
+        next.insert(entry.clone()).unwrap();
+    });
+    next.settle(&running);
+    for (entry, id) in entries.into_iter().zip(ids) {
+        assert_eq!(next.insert(entry.clone()), Err(PolicyError::Exists(id)));
+        next.remove(Direction::In, &entry.selector).unwrap();
+        next.insert(entry).unwrap();
+    }
+    assert_eq!(running.iter().count(), 2, "another version is as it was");
+}
+
 proptest! {
     /// The naive twin: all policies in order of insertion, the best found by looking at each.
     #[test]
@@ -165,8 +183,14 @@ proptest! {
                 if let Some(at) = at {
                     prop_assert_eq!(removed.unwrap().id, twin.remove(at).0);
                 }
-            } else if let Ok(id) = spd.insert(entry.clone()) {
-                twin.push((id, entry));
+            } else {
+                let same = twin.iter().find(|(_, known)| {
+                    identity(known) == identity(&entry)
+                });
+                let refusal = same.map(|(id, _)| PolicyError::Exists(*id));
+                let inserted = spd.insert(entry.clone());
+                prop_assert_eq!(inserted.clone().err(), refusal);
+                twin.extend(inserted.ok().map(|id| (id, entry)));
             }
             let key = key(probe);
             for direction in Direction::ALL {
