@@ -1,18 +1,21 @@
-//! `sealway bench tunnel`: streams through two gateways, beside the bare link and whatever else can
-//! be run here, interleaved in one run.
+//! `sealway bench tunnel`: streams and small datagrams through two gateways, beside the bare link and
+//! whatever else can be run here, interleaved in one run.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `subject`, `shuttle`, `peer` | what is measured, and how it is set up |
-//! | `stream` | the traffic |
-//! | `report` | medians, and how they are shown |
+//! | `stream`, `datagram` | the traffic |
+//! | `report`, `plot` | medians, and how they are shown |
 
+mod datagram;
 mod peer;
+mod plot;
 mod report;
 mod shuttle;
 mod stream;
 mod subject;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,6 +35,9 @@ pub(super) struct Arguments {
     /// One JSON object on standard output
     #[arg(long)]
     json: bool,
+    /// A chart of the medians, as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Subjects to measure, by name; several may be given
     #[arg(long = "subject", value_name = "NAME")]
     subjects: Vec<Subject>,
@@ -41,14 +47,17 @@ pub(super) struct Arguments {
     /// One family inside only
     #[arg(long)]
     family: Option<FamilyName>,
-    /// Streams at once; several may be given
+    /// Streams, or flows of datagrams, at once; several may be given [default: 1, 4]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     streams: Vec<u16>,
     /// From left to right (forth) or from right to left (back) only
     #[arg(long)]
     direction: Option<Direction>,
-    /// Seconds that each stream is measured for
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    /// Streams (tcp) or small datagrams (udp) only
+    #[arg(long)]
+    traffic: Option<Traffic>,
+    /// Seconds that streams are measured for each time
+    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
     seconds: f64,
     /// Rounds; the medians are shown
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1001))]
@@ -59,6 +68,13 @@ pub(super) struct Arguments {
 enum FamilyName {
     Ipv4,
     Ipv6,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Traffic {
+    Tcp,
+    Udp,
 }
 
 /// Which way the data go.
@@ -81,6 +97,15 @@ impl Direction {
     }
 }
 
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Direction::Forth => "forth",
+            Direction::Back => "back",
+        })
+    }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
     if (0.1..=60.0).contains(&seconds) {
@@ -95,6 +120,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// # Errors
 /// What went wrong, as a sentence.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    for peer in &arguments.peers {
+        peer.check()?;
+    }
     let interrupt = Interrupt::catch()?;
     let progress = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{spinner} {pos}/{len} {bar:24} {msg} {eta}");
@@ -114,26 +142,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let cases = cases(arguments);
     progress.set_length((scenes.len() * cases.len() * usize::from(arguments.rounds)) as u64);
-    let time = Duration::from_secs_f64(arguments.seconds);
     let mut report = Report::new(arguments.rounds, arguments.seconds);
     for _ in 0..arguments.rounds {
         for &case in &cases {
-            for scene in &mut scenes {
+            for scene in &scenes {
                 interrupt.check()?;
                 progress.set_message(scene.subject().to_string());
-                let sample = measure(scene, case, time)
-                    .with_context(|| format!("{} failed", scene.subject()))?;
-                report.add(scene.subject(), case, sample);
+                let subject = scene.subject();
+                let last = report.last_rate(subject, case);
+                let sample = measure(scene, case, arguments, last)
+                    .with_context(|| format!("{subject} failed"))?;
+                report.add(subject, case, sample);
                 progress.inc(1);
             }
         }
     }
     progress.finish_and_clear();
     drop(scenes);
+    let shown = report.finish();
+    if let Some(file) = &arguments.plot {
+        plot::draw(&shown, file).with_context(|| format!("cannot draw into {}", file.display()))?;
+    }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report.finish())?);
+        println!("{}", serde_json::to_string_pretty(&shown)?);
     } else {
-        println!("{}", report.finish().table());
+        println!("{}", shown.table());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -184,17 +217,24 @@ fn cases(arguments: &Arguments) -> Vec<Case> {
     cases
 }
 
-/// One stream, or several at once, through one subject.
-fn measure(scene: &mut Scene, case: Case, time: Duration) -> Result<Sample> {
+/// Streams and datagrams through one subject; `last` is the rate of datagrams that was found before.
+fn measure(scene: &Scene, case: Case, arguments: &Arguments, last: Option<f64>) -> Result<Sample> {
     let ends = scene.ends(case.family, case.direction.sender());
-    let before = scene.cpu()?;
-    let moved = stream::run(&ends, usize::from(case.streams), time)?;
-    let cpu = scene.cpu()?.saturating_sub(before);
-    if moved.octets == 0 {
-        bail!("nothing arrived");
+    let flows = usize::from(case.streams);
+    let mut sample = Sample::default();
+    if arguments.traffic != Some(Traffic::Udp) {
+        let time = Duration::from_secs_f64(arguments.seconds);
+        let before = scene.cpu()?;
+        let moved = stream::run(&ends, flows, time)?;
+        let cpu = scene.cpu()?.saturating_sub(before);
+        if moved.octets == 0 {
+            bail!("nothing arrived");
+        }
+        sample.gbps = Some(moved.gbps());
+        sample.cpu_s_per_gb = Some(cpu.as_secs_f64() / (moved.octets_in_all as f64 / 1e9));
     }
-    Ok(Sample {
-        gbps: moved.gbps(),
-        cpu_s_per_gb: cpu.as_secs_f64() / (moved.octets_in_all as f64 / 1e9),
-    })
+    if arguments.traffic != Some(Traffic::Tcp) {
+        sample.rate = Some(datagram::search(&ends, flows, last)?);
+    }
+    Ok(sample)
 }

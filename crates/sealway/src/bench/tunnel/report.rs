@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table};
 use sealway_wire::Family;
 
 use super::Direction;
+use super::datagram::Rate;
 use super::subject::Subject;
 
 /// What is sent.
@@ -15,10 +16,13 @@ pub(super) struct Case {
 }
 
 /// What one round says of one case.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sample {
-    pub(super) gbps: f64,
-    pub(super) cpu_s_per_gb: f64,
+    /// Of streams' payload, Gbit/s.
+    pub(super) gbps: Option<f64>,
+    pub(super) cpu_s_per_gb: Option<f64>,
+    /// Of small datagrams.
+    pub(super) rate: Option<Rate>,
 }
 
 /// All that was measured.
@@ -36,19 +40,23 @@ pub(super) struct Shown {
     rows: Vec<Row>,
 }
 
-/// One line.
+/// One line. What was not measured is nothing.
 #[derive(Debug, serde::Serialize)]
-struct Row {
-    subject: String,
-    family: &'static str,
-    streams: u16,
-    direction: Direction,
+pub(super) struct Row {
+    pub(super) subject: String,
+    pub(super) family: &'static str,
+    pub(super) streams: u16,
+    pub(super) direction: Direction,
     /// Median of the payload's Gbit/s.
-    gbps: f64,
+    pub(super) gbps: Option<f64>,
     /// Median of the ratios in each round to what two TUN devices reach without a tunnel.
     ratio_to_shuttle: Option<f64>,
+    /// Median of the highest rates of small datagrams, a second, with at most 1 % of loss …
+    pub(super) pps: Option<f64>,
+    /// … and of what was lost then, as a part of 1.
+    loss: Option<f64>,
     /// Median of the seconds of CPU that the tunnel's processes used for 10⁹ octets.
-    cpu_s_per_gb: Option<f64>,
+    pub(super) cpu_s_per_gb: Option<f64>,
 }
 
 impl Report {
@@ -69,6 +77,15 @@ impl Report {
         }
     }
 
+    /// The rate of small datagrams that was found last.
+    pub(super) fn last_rate(&self, subject: Subject, case: Case) -> Option<f64> {
+        let (_, _, samples) = self
+            .measured
+            .iter()
+            .find(|(s, c, _)| (*s, *c) == (subject, case))?;
+        Some(samples.last()?.rate?.pps)
+    }
+
     pub(super) fn finish(&self) -> Shown {
         Shown {
             rounds: self.rounds,
@@ -82,12 +99,12 @@ impl Report {
             .measured
             .iter()
             .find(|(s, c, _)| (*s, *c) == (subject.ceiling(), *case));
-        let ratios = ceiling.map(|(_, _, ceiling)| {
+        let ratios = ceiling.and_then(|(_, _, ceiling)| {
             let both = samples.iter().zip(ceiling);
-            both.map(|(sample, most)| sample.gbps / most.gbps).collect()
+            median(both.map(|(sample, most)| Some(sample.gbps? / most.gbps?)))
         });
         let has_process = !matches!(subject, Subject::Veth | Subject::VethPlain);
-        let cpu = has_process.then(|| samples.iter().map(|sample| sample.cpu_s_per_gb).collect());
+        let cpu = median(samples.iter().map(|sample| sample.cpu_s_per_gb));
         Row {
             subject: subject.to_string(),
             family: match case.family {
@@ -96,20 +113,28 @@ impl Report {
             },
             streams: case.streams,
             direction: case.direction,
-            gbps: median(samples.iter().map(|sample| sample.gbps).collect()),
-            ratio_to_shuttle: ratios.map(median),
-            cpu_s_per_gb: cpu.map(median),
+            gbps: median(samples.iter().map(|sample| sample.gbps)),
+            ratio_to_shuttle: ratios,
+            pps: median(samples.iter().map(|sample| Some(sample.rate?.pps.round()))),
+            loss: median(samples.iter().map(|sample| Some(sample.rate?.loss))),
+            cpu_s_per_gb: cpu.filter(|_| has_process),
         }
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Of those that there are.
+fn median(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let mut values: Vec<f64> = values.flatten().collect();
     values.sort_by(f64::total_cmp);
-    let middle = values.get(values.len() / 2).copied().unwrap_or_default();
-    (middle * 1000.0).round() / 1000.0
+    let middle = values.get(values.len() / 2)?;
+    Some((middle * 1e4).round() / 1e4)
 }
 
 impl Shown {
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// For people.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new();
@@ -122,23 +147,27 @@ impl Shown {
             "Gbit/s",
             "of the shuttle",
             "CPU s/GB",
+            "64 B datagrams/s",
+            "lost",
         ]);
         let mut rows: Vec<_> = self.rows.iter().collect();
         // Side by side what is to be compared.
         rows.sort_by_key(|row| (row.family, row.streams, row.direction == Direction::Back));
         for row in rows {
-            let or_none = |value: Option<String>| value.unwrap_or_default();
+            let shown =
+                |value: Option<f64>, show: fn(f64) -> String| value.map(show).unwrap_or_default();
             table.add_row([
                 row.family.to_owned(),
                 row.streams.to_string(),
-                format!("{:?}", row.direction).to_lowercase(),
+                row.direction.to_string(),
                 row.subject.clone(),
-                format!("{:.2}", row.gbps),
-                or_none(
-                    row.ratio_to_shuttle
-                        .map(|ratio| format!("{:.0} %", ratio * 100.0)),
-                ),
-                or_none(row.cpu_s_per_gb.map(|cpu| format!("{cpu:.2}"))),
+                shown(row.gbps, |gbps| format!("{gbps:.2}")),
+                shown(row.ratio_to_shuttle, |ratio| {
+                    format!("{:.0} %", ratio * 100.)
+                }),
+                shown(row.cpu_s_per_gb, |cpu| format!("{cpu:.2}")),
+                shown(row.pps, |pps| format!("{:.1} k", pps / 1e3)),
+                shown(row.loss, |loss| format!("{:.1} %", loss * 100.)),
             ]);
         }
         for column in table.column_iter_mut() {
@@ -167,13 +196,17 @@ mod tests {
                 (Subject::ShuttleHosts, shuttle),
                 (Subject::Clear(1), sealway),
             ] {
-                let cpu_s_per_gb = 1.0;
-                report.add(subject, case, Sample { gbps, cpu_s_per_gb });
+                let sample = Sample {
+                    gbps: Some(gbps),
+                    ..Sample::default()
+                };
+                report.add(subject, case, sample);
             }
         }
         let shown = report.finish();
         let row = &shown.rows[1];
-        assert_eq!((row.gbps, row.ratio_to_shuttle), (5.0, Some(0.6)));
+        assert_eq!((row.gbps, row.ratio_to_shuttle), (Some(5.0), Some(0.6)));
+        assert_eq!((row.pps, row.cpu_s_per_gb), (None, None));
         let json = serde_json::to_value(&shown).unwrap();
         assert_eq!(json["rows"][1]["subject"], "sealway-clear-1");
         assert_eq!(json["rows"][1]["direction"], "forth");

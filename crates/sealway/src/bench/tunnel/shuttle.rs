@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sealway_io::namespace::Namespace;
-use sealway_io::netlink::{Netlink, Route, State};
+use sealway_io::netlink::{Netlink, State};
 use sealway_io::poll;
 use sealway_io::tun::Tun;
 use sealway_packet::Pool;
 
-use crate::demo::address::{self, End, FAMILIES};
+use crate::demo::address::End;
+use crate::demo::namespaces::topology::lead_across;
 
 /// The device at each end.
 const DEVICE: &str = "shuttle0";
@@ -71,17 +72,7 @@ fn device(end: End) -> Result<Tun> {
     let tun = Tun::open(DEVICE)?;
     let mut netlink = Netlink::open()?;
     netlink.set_state(tun.index(), State::Up)?;
-    for family in FAMILIES {
-        let (destination, prefix_length) = address::inner_network(end.other(), family);
-        netlink.add_route(&Route {
-            destination,
-            prefix_length,
-            via: None,
-            interface: Some(tun.index()),
-            source: None,
-            metric: None,
-        })?;
-    }
+    lead_across(&mut netlink, end, tun.index(), |_| None)?;
     Ok(tun)
 }
 

@@ -4,6 +4,8 @@
 //! inner left ── inner0 [gateway left] link0 ── link0 [gateway right] inner0 ── inner right
 //! ```
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::{Address, Netlink, Route, State};
@@ -116,12 +118,23 @@ fn dress_host(end: End) -> Result<()> {
     dress(HOST, &FAMILIES.map(|f| address::inner_host(end, f)))?;
     let mut netlink = Netlink::open()?;
     let interface = netlink.link(HOST)?.index;
+    let via = |family| Some(address::inner_gateway(end, family));
+    lead_across(&mut netlink, end, interface, via)
+}
+
+/// Leads what is for the network behind the other gateway to this interface, via somebody there.
+pub(crate) fn lead_across(
+    netlink: &mut Netlink,
+    end: End,
+    interface: u32,
+    via: impl Fn(Family) -> Option<IpAddr>,
+) -> Result<()> {
     for family in FAMILIES {
         let (destination, prefix_length) = address::inner_network(end.other(), family);
         netlink.add_route(&Route {
             destination,
             prefix_length,
-            via: Some(address::inner_gateway(end, family)),
+            via: via(family),
             interface: Some(interface),
             source: None,
             metric: None,
@@ -132,7 +145,7 @@ fn dress_host(end: End) -> Result<()> {
 
 /// What has no other way goes to the other gateway: also what Sealway lets pass in the clear.
 fn dress_link(end: End, frames: Frames) -> Result<()> {
-    let of = |place: fn(End, Family) -> std::net::IpAddr| FAMILIES.map(|f| place(end, f));
+    let of = |place: fn(End, Family) -> IpAddr| FAMILIES.map(|f| place(end, f));
     let addresses = [of(address::tunnel_end), of(address::gateway_host)].concat();
     let mut netlink = Netlink::open()?;
     let interface = netlink.link(LINK)?.index;
@@ -154,7 +167,7 @@ fn dress_link(end: End, frames: Frames) -> Result<()> {
 }
 
 /// Gives the interface addresses and brings it up.
-fn dress(name: &str, addresses: &[std::net::IpAddr]) -> Result<()> {
+fn dress(name: &str, addresses: &[IpAddr]) -> Result<()> {
     let mut netlink = Netlink::open()?;
     let interface = netlink.link(name)?.index;
     netlink.set_state(interface, State::Up)?;

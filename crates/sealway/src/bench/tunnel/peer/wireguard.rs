@@ -1,5 +1,4 @@
-//! Other user-space tunnels, where they are installed: both speak WireGuard's protocol for
-//! configuration.
+//! Tunnels that speak WireGuard's protocol for configuration.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -9,19 +8,18 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use sealway_io::namespace::Namespace;
-use sealway_io::netlink::{Netlink, Route, State};
+use sealway_io::netlink::{Netlink, State};
 use sealway_io::process::die_with_us;
 use sealway_wire::Family;
 
-use crate::demo::address::{self, End, FAMILIES};
+use crate::demo::address::{self, End};
 use crate::demo::limit::{Limit, TICK};
+use crate::demo::namespaces::topology::lead_across;
 
 /// Which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Peer {
-    /// WireGuard in Go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
     WireguardGo,
-    /// WireGuard in Rust.
     Boringtun,
 }
 
@@ -35,22 +33,32 @@ const PUBLIC: [&str; 2] = [
     "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
 ];
 const PORT: u16 = 51820;
-/// Where both put their sockets; files are shared between namespaces, so names differ.
+/// Where both put their sockets.
 const SOCKETS: &str = "/var/run/wireguard";
 
 /// A process. Dropped, it is killed.
-pub(super) struct Running {
+pub(in crate::bench::tunnel) struct Wireguard {
     child: Child,
     socket: PathBuf,
 }
 
-impl Peer {
-    /// The program's name.
-    pub(super) const fn program(self) -> &'static str {
+impl Program {
+    /// What it is called by.
+    pub(super) const fn name(self) -> &'static str {
         match self {
-            Peer::WireguardGo => "wireguard-go",
-            Peer::Boringtun => "boringtun-cli",
+            Program::WireguardGo => "wireguard-go",
+            Program::Boringtun => "boringtun-cli",
         }
+    }
+
+    /// Its device. Files are shared between namespaces, its socket's among them: no two have the
+    /// same name.
+    fn device(self, end: End) -> String {
+        let program = match self {
+            Program::WireguardGo => "swg",
+            Program::Boringtun => "sbt",
+        };
+        format!("{program}{}{}", std::process::id() % 1_000_000, end.name())
     }
 
     /// Starts it on the gateway at this end.
@@ -60,11 +68,11 @@ impl Peer {
         namespace: &Namespace,
         directory: &Path,
         limit: &Limit,
-    ) -> Result<Running> {
-        let device = format!("swb{}{}", std::process::id() % 1_000_000, end.name());
-        let mut command = Command::new(self.program());
+    ) -> Result<Wireguard> {
+        let device = self.device(end);
+        let mut command = Command::new(self.name());
         command.arg("-f").arg(&device);
-        if self == Peer::Boringtun {
+        if self == Program::Boringtun {
             command.args(["--disable-drop-privileges"]);
         }
         let log = directory.join(format!("{}.log", end.name()));
@@ -76,16 +84,16 @@ impl Peer {
         die_with_us(&mut command);
         let child = namespace
             .run(move || command.spawn())
-            .with_context(|| format!("cannot start {}: is it installed?", self.program()))?;
+            .with_context(|| format!("cannot start {}", self.name()))?;
         let socket = Path::new(SOCKETS).join(format!("{device}.sock"));
-        let mut running = Running { child, socket };
+        let mut running = Wireguard { child, socket };
         running.configure(end, limit)?;
         namespace.run(move || dress(end, &device))?;
         Ok(running)
     }
 }
 
-impl Running {
+impl Wireguard {
     pub(super) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -131,7 +139,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Wireguard {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -144,16 +152,5 @@ fn dress(end: End, device: &str) -> Result<()> {
     let interface = netlink.link(device)?.index;
     netlink.set_mtu(interface, 1420)?;
     netlink.set_state(interface, State::Up)?;
-    for family in FAMILIES {
-        let (destination, prefix_length) = address::inner_network(end.other(), family);
-        netlink.add_route(&Route {
-            destination,
-            prefix_length,
-            via: None,
-            interface: Some(interface),
-            source: None,
-            metric: None,
-        })?;
-    }
-    Ok(())
+    lead_across(&mut netlink, end, interface, |_| None)
 }
