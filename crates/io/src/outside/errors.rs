@@ -24,11 +24,14 @@ const FACTS: usize = 512;
 impl Outside {
     /// Whether errors wait beside the datagrams of this inlet.
     pub(super) fn hears_errors(&self, inlet: Inlet) -> bool {
-        self.carriers == Carriers::UdpOnly && matches!(inlet, Inlet::Udp4 | Inlet::Udp6)
+        match self.carriers {
+            Carriers::UdpOnly => matches!(inlet, Inlet::Udp4 | Inlet::Udp6),
+            Carriers::All => inlet == Inlet::Esp6,
+        }
     }
 
     /// Takes what waits in the error queue, at most [`BATCH`] errors, and hands over what concerns
-    /// sizes.
+    /// sizes, unless another socket hears that.
     #[cold]
     pub(super) fn hear_errors(
         &self,
@@ -48,6 +51,9 @@ impl Outside {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
+            if self.carriers == Carriers::All {
+                continue;
+            }
             let control = &control[..message.control];
             let spi = (message.octets == quote.len()).then(|| u32::from_be_bytes(quote));
             let peer = parse_ip(&name[..message.name]);

@@ -293,6 +293,7 @@ impl Raw {
             Family::V4 => set(&self.whole, libc::IPPROTO_IP, libc::IP_HDRINCL, 1),
             Family::V6 => {
                 ask_for_extension_headers(&self.esp)?;
+                family.ask_for_errors(&self.esp)?;
                 ask_for_extension_headers(&self.ah)?;
                 set(&self.whole, libc::IPPROTO_IPV6, libc::IPV6_HDRINCL, 1)
             }
