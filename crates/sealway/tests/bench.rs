@@ -1,4 +1,4 @@
-//! `sealway bench tunnel` as a user runs it. Needs root.
+//! `sealway bench tunnel` and `bench path` as a user runs them. Needs root.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -139,6 +139,43 @@ fn a_run_that_is_interrupted_leaves_nothing_behind() {
         words.contains("interrupted; nothing is left behind"),
         "{words}"
     );
+    nothing_is_left(directory.path());
+}
+
+/// That the content is what was sent, `bench path` sees to itself.
+#[test]
+fn transfers_arrive_whole_over_a_path_that_loses_repeats_reorders_shrinks_and_grows() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sealway"))
+        .args("bench path --seeds 1 --megabytes 1 --json".split(' '))
+        .env("TMPDIR", directory.path())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["longest_more_s"].is_f64(), "{report}");
+    let rows = report["rows"].as_array().unwrap();
+    for inside in ["ipv4", "ipv6"] {
+        for (subject, outside) in [
+            ("path", Value::Null),
+            ("sealway-udp", "ipv4".into()),
+            ("sealway-udp", "ipv6".into()),
+            ("sealway-esp", "ipv4".into()),
+            ("sealway-esp", "ipv6".into()),
+        ] {
+            let is_it = |row: &&Value| {
+                row["subject"] == subject && row["inside"] == inside && row["outside"] == outside
+            };
+            let row = rows.iter().find(is_it).unwrap();
+            for befell in ["lost", "repeated", "reordered"] {
+                assert!(row[befell].as_u64() > Some(0), "{row}");
+            }
+            assert!(row["stall_s"].is_f64(), "{row}");
+            assert_eq!(row["stall_more_s"].is_f64(), subject != "path", "{row}");
+        }
+    }
+    assert_eq!(rows.len(), 10);
     nothing_is_left(directory.path());
 }
 

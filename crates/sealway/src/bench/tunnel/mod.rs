@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sealway_wire::Family;
 
+use super::FamilyName;
 use crate::demo::address::{End, FAMILIES};
 use crate::demo::limit::Interrupt;
 use peer::Peer;
@@ -62,12 +62,6 @@ pub(super) struct Arguments {
     /// Rounds; the medians are shown
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1001))]
     rounds: u16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum FamilyName {
-    Ipv4,
-    Ipv6,
 }
 
 /// What is sent.
@@ -189,11 +183,7 @@ fn subjects(arguments: &Arguments) -> Vec<Subject> {
 fn cases(arguments: &Arguments) -> Vec<Case> {
     let families = FAMILIES
         .into_iter()
-        .filter(|family| match arguments.family {
-            None => true,
-            Some(FamilyName::Ipv4) => *family == Family::V4,
-            Some(FamilyName::Ipv6) => *family == Family::V6,
-        });
+        .filter(|family| FamilyName::takes(arguments.family, *family));
     let streams = match arguments.streams.as_slice() {
         [] => &[1, 4],
         some => some,

@@ -1,6 +1,6 @@
 //! What is measured, each between hosts of its own.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 use super::peer::{self, Peer};
 use super::shuttle::Shuttle;
 use super::stream::Ends;
+use crate::bench::script::{self, Carrier};
 use crate::daemon::config::Offload;
-use crate::demo::address::{self, End, FAMILIES};
+use crate::demo::address::{self, End};
 use crate::demo::limit::Interrupt;
 use crate::demo::namespaces::gateway::{Gateway, Orders};
 use crate::demo::namespaces::topology::{Frames, Topology};
@@ -40,13 +41,6 @@ pub(super) enum Subject {
     Clear(u32),
     /// Another program, from gateway to gateway.
     Peer(Peer),
-}
-
-/// What carries ESP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
-    Udp,
-    Esp,
 }
 
 impl Subject {
@@ -142,10 +136,10 @@ impl Scene {
             _ => Frames::Together,
         })?;
         let limit = interrupt.within(START);
-        let gateways = |script: &dyn Fn(End) -> String, default, offload| {
+        let gateways = |script: &dyn Fn(End) -> Zeroizing<String>, default, offload| {
             let start = |end| {
                 let orders = Orders {
-                    script: &Zeroizing::new(script(end)),
+                    script: &script(end),
                     default,
                     offload,
                 };
@@ -162,17 +156,18 @@ impl Scene {
                 Running::Shuttle(Shuttle::start(left, right)?)
             }
             Subject::Protected(carrier, offload) => {
-                let keys = [key()?, key()?];
-                gateways(&|end| protected(end, carrier, &keys), "discard", offload)?
+                let keys = [script::key()?, script::key()?];
+                let script = |end| script::protected(end, carrier, Family::V4, &keys);
+                gateways(&script, "discard", offload)?
             }
             Subject::ProtectedOverPlain => {
-                let keys = [key()?, key()?];
-                let script = |end| protected(end, Carrier::Udp, &keys);
+                let keys = [script::key()?, script::key()?];
+                let script = |end| script::protected(end, Carrier::Udp, Family::V4, &keys);
                 gateways(&script, "discard", Offload::On)?
             }
-            Subject::Clear(0) => gateways(&|_| String::new(), "bypass", Offload::On)?,
+            Subject::Clear(0) => gateways(&|_| Zeroizing::default(), "bypass", Offload::On)?,
             Subject::Clear(policies) => {
-                gateways(&|end| clear(end, policies), "discard", Offload::On)?
+                gateways(&|end| script::clear(end, policies), "discard", Offload::On)?
             }
             Subject::Peer(peer) => Running::Peer(peer.start(&topology, directory, &limit)?),
         };
@@ -224,66 +219,6 @@ impl Scene {
                 both.map(|process| used(&process.to_string())).sum()
             }
         }
-    }
-}
-
-/// A key with its salt.
-fn key() -> Result<Zeroizing<String>> {
-    let mut key = Zeroizing::new([0; 20]);
-    getrandom::fill(&mut *key).context("the kernel gives no random octets for keys")?;
-    Ok(Zeroizing::new(hex::encode(*key)))
-}
-
-/// All between the networks goes through one pair of SAs.
-fn protected(end: End, carrier: Carrier, keys: &[Zeroizing<String>; 2]) -> String {
-    let protocol = match carrier {
-        Carrier::Udp => "esp-udp",
-        Carrier::Esp => "esp",
-    };
-    let outer = |end| address::tunnel_end(end, Family::V4);
-    let mut script = String::new();
-    for ((from, key), spi) in End::ALL.into_iter().zip(keys).zip(0x10001..) {
-        let (source, destination) = (outer(from), outer(from.other()));
-        let _ = writeln!(
-            script,
-            "add {source} {destination} {protocol} {spi:#x} -m tunnel -E aes-gcm-16 0x{};",
-            key.as_str()
-        );
-        let template = format!("ipsec esp/tunnel/{source}-{destination}/require");
-        policies(&mut script, end, from, &template);
-    }
-    script
-}
-
-/// One policy lets all between the networks pass, behind others that concern nobody.
-fn clear(end: End, policies_in_all: u32) -> String {
-    let mut script = String::new();
-    for number in 1..policies_in_all {
-        let [_, a, b, c] = number.to_be_bytes();
-        let _ = writeln!(
-            script,
-            "spdadd 172.{a}.{b}.{c} 203.0.113.1 any -P out discard;"
-        );
-    }
-    for from in End::ALL {
-        policies(&mut script, end, from, "none");
-    }
-    script
-}
-
-/// What is done to all from this end, in both families.
-fn policies(script: &mut String, end: End, from: End, what: &str) {
-    let direction = if from == end { "out" } else { "in" };
-    for family in FAMILIES {
-        let network = |end| {
-            let (network, length) = address::inner_network(end, family);
-            format!("{network}/{length}")
-        };
-        let (source, destination) = (network(from), network(from.other()));
-        let _ = writeln!(
-            script,
-            "spdadd {source} {destination} any -P {direction} {what};"
-        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod gateway;
 pub(crate) mod topology;
-mod traffic;
+pub(crate) mod traffic;
 mod watch;
 
 use std::collections::BTreeSet;

@@ -76,7 +76,8 @@ impl Topology {
 }
 
 impl Side {
-    fn new(end: End) -> Result<Side> {
+    /// Its link to the other side is not made yet.
+    pub(crate) fn new(end: End) -> Result<Side> {
         let side = Side {
             gateway: Namespace::new()?,
             inner: Namespace::new()?,
@@ -97,7 +98,7 @@ impl Side {
 
 /// Addresses count at once, nobody advertises routes, and packets may come by any way: what leaves
 /// a tunnel comes from where no route leads back.
-fn quiet() -> Result<()> {
+pub(crate) fn quiet() -> Result<()> {
     for place in ["all", "default"] {
         sysctl::set(&format!("ipv4/conf/{place}/rp_filter"), "0")?;
         sysctl::set(&format!("ipv4/conf/{place}/send_redirects"), "0")?;
@@ -108,7 +109,8 @@ fn quiet() -> Result<()> {
     Ok(())
 }
 
-fn forward() -> Result<()> {
+/// Passes on what is for others.
+pub(crate) fn forward() -> Result<()> {
     sysctl::set("ipv4/ip_forward", "1")?;
     sysctl::set("ipv6/conf/all/forwarding", "1")?;
     Ok(())

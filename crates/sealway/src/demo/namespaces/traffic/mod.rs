@@ -14,6 +14,7 @@ use crate::demo::flow::{Flow, Traffic};
 use crate::demo::limit::{Limit, TICK};
 use crate::demo::marker::Marker;
 use crate::demo::measure::{Datagram, Measured};
+pub(crate) use tcp::connect;
 
 /// Who talks to whom, and where they live.
 #[derive(Clone, Copy, Debug)]

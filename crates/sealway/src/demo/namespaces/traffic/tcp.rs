@@ -74,7 +74,7 @@ fn send(
 }
 
 /// With a timeout set, the kernel goes on connecting in the background when a call comes back.
-fn connect(client: &Socket, service: SocketAddr, limit: &Limit) -> Result<()> {
+pub(crate) fn connect(client: &Socket, service: SocketAddr, limit: &Limit) -> Result<()> {
     while let Err(error) = client.connect(&service.into()) {
         match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
             Errno::EINPROGRESS | Errno::EALREADY | Errno::EINTR => limit.check("connecting")?,
