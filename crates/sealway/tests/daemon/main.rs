@@ -11,6 +11,7 @@ mod life;
 mod live;
 mod metrics;
 mod nat;
+mod offloads;
 mod path;
 mod reload;
 mod restart;
