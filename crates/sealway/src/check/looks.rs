@@ -1,8 +1,9 @@
 //! What a sound script may have said without meaning it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sealway_core::sad::{Sa, SaMode};
+use sealway_core::selector::AddressRange;
 use sealway_core::spd::{Action, Direction, Level, Mode, Policy, Template};
 use sealway_setkey::{Diagnostic, Span};
 
@@ -21,9 +22,11 @@ pub(super) fn all(study: &Study) -> Vec<Found> {
 
 /// Policies whose traffic another, asked before them, takes whole.
 fn shadowed(study: &Study) -> Vec<Found> {
-    let policies: Vec<_> = study.tables.spd.iter().collect();
-    let shadowed = policies.iter().filter_map(|policy| {
-        let by = policies.iter().find(|other| hides(other, policy))?;
+    let mut before = Before::default();
+    let shadowed = study.tables.spd.iter().filter_map(|policy| {
+        let by = before.hiding(policy);
+        before.insert(policy);
+        let by = by?;
         let (source, span) = study.place_of_policy(policy);
         let message = "this policy is never asked: another takes all of its traffic before it";
         let found = Diagnostic::warning(span, message);
@@ -32,6 +35,51 @@ fn shadowed(study: &Study) -> Vec<Found> {
         Some(("shadowed", (source, found.help(help))))
     });
     shadowed.collect()
+}
+
+/// Policies, in the order in which they are asked, by the prefixes that they are for: whoever takes all
+/// of another's traffic is found without a look at each.
+#[derive(Default)]
+struct Before<'a> {
+    count: usize,
+    /// The lengths of source and destination prefixes that there are.
+    lengths: BTreeSet<(u8, u8)>,
+    by_prefixes: HashMap<(AddressRange, AddressRange), Vec<(usize, &'a Policy)>>,
+    /// Those for addresses that are no prefix.
+    others: Vec<(usize, &'a Policy)>,
+}
+
+impl<'a> Before<'a> {
+    fn insert(&mut self, policy: &'a Policy) {
+        let ends = ends(policy);
+        let among = match (ends.0.prefix_length(), ends.1.prefix_length()) {
+            (Some(source), Some(destination)) => {
+                self.lengths.insert((source, destination));
+                self.by_prefixes.entry(ends).or_default()
+            }
+            _ => &mut self.others,
+        };
+        among.push((self.count, policy));
+        self.count += 1;
+    }
+
+    /// The first that hides the policy.
+    fn hiding(&self, policy: &Policy) -> Option<&'a Policy> {
+        let (source, destination) = ends(policy);
+        let around = self.lengths.iter().filter_map(|&(long, wide)| {
+            let source = AddressRange::prefix(source.first(), long).ok()?;
+            let destination = AddressRange::prefix(destination.first(), wide).ok()?;
+            self.by_prefixes.get(&(source, destination))
+        });
+        let found = around.flatten().chain(&self.others);
+        let hiding = found.filter(|(_, other)| hides(other, policy));
+        hiding.min_by_key(|(at, _)| *at).map(|(_, other)| *other)
+    }
+}
+
+fn ends(policy: &Policy) -> (AddressRange, AddressRange) {
+    let selector = &policy.config.selector;
+    (*selector.source(), *selector.destination())
 }
 
 /// Whether `other` is asked before `policy` wherever that is asked, and takes all of its traffic.
@@ -153,5 +201,47 @@ fn beside(found: Diagnostic, source: usize, (other, span): Place, words: &str) -
         found.related(Span::new(span.start, span.end), words)
     } else {
         found.label("the other stands in another file")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::setkey::{Source, study};
+    use proptest::prelude::*;
+    use zeroize::Zeroizing;
+
+    proptest! {
+        /// The naive twin: each policy beside each of those before it.
+        #[test]
+        fn who_hides_a_policy_is_found_as_by_looking_at_each(
+            rules in proptest::collection::vec(
+                (0u8..8, 29u8..=32, 0u8..8, 0u8..3, 0usize..3, 0u8..4), 0..40,
+            )
+        ) {
+            let mut text = String::new();
+            for (from, length, to, more, direction, priority) in rules {
+                let direction = ["out", "in", "fwd"][direction];
+                // Both a range that may be no prefix, and prefixes; the same again replaces itself.
+                let (last, shorter) = (to + more, 32 - more);
+                for destination in [format!("10.0.1.{to}-10.0.1.{last}"), format!("10.0.1.{to}/{shorter}")] {
+                    text += &format!(
+                        "spdupdate 10.0.0.{from}/{length} {destination} any \
+                         -P {direction} prio {priority} discard;\n"
+                    );
+                }
+            }
+            let text = Zeroizing::new(text);
+            let study = study(&[Source { name: "a".into(), text }]).unwrap();
+            let policies: Vec<_> = study.tables.spd.iter().collect();
+            let mut before = Before::default();
+            for policy in &policies {
+                let naive = policies.iter().find(|other| hides(other, policy));
+                let found = before.hiding(policy);
+                prop_assert_eq!(found.map(|p| p.id), naive.map(|p| p.id));
+                before.insert(policy);
+            }
+        }
     }
 }
