@@ -23,7 +23,7 @@ enum Benchmark {
     Esp(esp::Arguments),
     /// What streams and small datagrams reach through two gateways, beside the bare link; needs root
     ///
-    /// All of it takes some 20 minutes; `--streams 1 --direction forth` a quarter of that, and
+    /// All of it takes some 25 minutes; `--streams 1 --direction forth` a quarter of that, and
     /// `--rounds 1` a seventh. The traffic is Sealway's own: streams of 128 KB writes over the
     /// kernel's TCP, and datagrams of 64 octets at the highest rate of which at most 1 % is lost.
     Tunnel(tunnel::Arguments),

@@ -17,9 +17,9 @@ const PAYLOAD: usize = 64;
 /// The most that may be lost.
 const MOST_LOSS: f64 = 0.01;
 /// How long a rate is kept up before what is sent counts: queues that are too small for it fill …
-const WARM: Duration = Duration::from_millis(50);
+const WARM: Duration = Duration::from_millis(30);
 /// … and for how long it counts.
-const TIME: Duration = Duration::from_millis(150);
+const TIME: Duration = Duration::from_millis(120);
 /// When nothing has come for so long, nothing more comes.
 const QUIET: Duration = Duration::from_millis(20);
 /// How long what was sent may take to come.
@@ -65,7 +65,11 @@ fn bisect(mut low: f64, mut high: f64, mut offer: impl FnMut(f64) -> Result<Rate
     loop {
         while high / low > PRECISION {
             let middle = (low * high).sqrt();
-            let trial = offer(middle)?;
+            let mut trial = offer(middle)?;
+            if trial.loss > MOST_LOSS {
+                // Once may be the machine, busy elsewhere.
+                trial = offer(middle)?;
+            }
             if trial.loss > MOST_LOSS {
                 high = middle;
                 continue;
@@ -209,6 +213,20 @@ mod tests {
                 assert!((0.9..=1.02).contains(&ratio), "{found:?} of {reachable}");
             }
         }
+    }
+
+    #[test]
+    fn a_loss_that_does_not_come_again_does_not_count() {
+        let mut number = 0;
+        let mut steady = road(40_000.);
+        let found = bisect(LEAST, MOST, |pps| {
+            number += 1;
+            match number {
+                3 => Ok(Rate { pps, loss: 0.5 }),
+                _ => steady(pps),
+            }
+        });
+        assert!(found.unwrap().pps > 36_000.);
     }
 
     #[test]
