@@ -115,6 +115,12 @@ impl Engine {
         self.datapath.resume()
     }
 
+    /// Its road, to be looked into.
+    #[cfg(test)]
+    pub(crate) fn datapath(&mut self) -> &mut Datapath {
+        &mut self.datapath
+    }
+
     /// More of the super-packet that left last; see [`Datapath::more`].
     pub fn more(&mut self) -> Option<Transmit> {
         self.datapath.more()

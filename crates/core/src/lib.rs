@@ -28,7 +28,7 @@ mod xform;
 
 pub use control::{Command, CommandError, Control, Keeper, Refused, Replaced};
 pub use datapath::{
-    ClearPath, Coalescing, Datapath, DatapathConfig, Keepalive, Mss, Randomness, Stats,
+    ClearPath, Coalescing, Datapath, DatapathConfig, Keepalive, Mss, Randomness, Shortcut, Stats,
 };
 pub use engine::{Engine, EngineConfig};
 pub use event::{Acquire, Event};

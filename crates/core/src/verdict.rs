@@ -205,6 +205,8 @@ drop_reasons! {
     TooBig = "too_big", "XfrmOutError", "pdrops";
     /// Its device calls it a super-packet, and it cannot be cut as the device says.
     Segmentation = "segmentation", "XfrmOutError", "hdrops";
+    /// Its device leaves the checksum of TCP or UDP to be made, and not where the packet has it.
+    Checksum = "checksum", "XfrmOutError", "hdrops";
     /// A BYPASS policy, but there is no clear device.
     BypassRefused = "bypass_refused", "XfrmOutPolError", "polvio";
     /// It would go back the way it came.

@@ -16,14 +16,18 @@ mod coalesce;
 mod offload;
 mod outer;
 mod packet;
+mod plain;
 mod pool;
 mod segment;
 mod train;
+mod trial;
 
 pub use coalesce::Coalesced;
 pub use offload::{Checksum, Offload, Segmentation};
 pub use outer::{Arrival, DontFragment, Egress, Encapsulation, Outer};
 pub use packet::Packet;
+pub use plain::{says_the_same, write_plain};
 pub use pool::{Pool, SizeClass};
 pub use segment::{NotSegmentable, SuperPacket};
 pub use train::{NoRoom, Train};
+pub use trial::{Arm, Trial, Verdict};

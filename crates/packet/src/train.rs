@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
+use crate::{Pool, SizeClass};
+
 /// There is not enough room before or behind the segments for what is to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
@@ -111,6 +113,21 @@ impl Train {
         self.full = full as u32;
         self.last = last as u32;
         self.count = count;
+    }
+
+    /// A train from `pool` with segments at the same places, of undefined content; `None` if no
+    /// buffer is free that holds them.
+    pub fn empty_like(&self, pool: &Pool) -> Option<Train> {
+        let end = self.range(self.count().checked_sub(1)?).end;
+        let mut train = pool.take(SizeClass::holding(end)?)?;
+        if self.count > 1 {
+            let lengths = (self.full as usize, self.last as usize);
+            let (base, stride) = (self.base as usize, self.stride as usize);
+            train.set_segments(base, stride, self.head as usize, self.count, lengths);
+        } else {
+            train.set_single((self.base + self.head) as usize, self.full as usize);
+        }
+        Some(train)
     }
 
     /// Number of segments; 0 for a train that nobody has filled.

@@ -209,7 +209,9 @@ fn is_udp(protocol: u8) -> bool {
 }
 
 /// Where the checksum stands in the header of `protocol`.
-fn field_offset(protocol: u8) -> Option<usize> {
+/// Where the checksum stands in the header of TCP, UDP, UDP-Lite, ICMP or ICMPv6, in octets; `None`
+/// for another protocol.
+pub const fn field_offset(protocol: u8) -> Option<usize> {
     match protocol {
         protocol::TCP => Some(16),
         protocol::UDP | protocol::UDP_LITE => Some(6),

@@ -6,6 +6,7 @@
 //! own: both are arguments.
 
 mod admit;
+mod canary;
 mod hold;
 mod input;
 mod keepalive;
@@ -35,10 +36,12 @@ use crate::tables::{Shared, Tables};
 use crate::time::Time;
 use crate::verdict::{Admitted, DropReason, Transmit, Verdict};
 use crate::xform::HeaderStore;
+use canary::Canary;
 use hold::{Acquires, Hold};
 use input::{Batch, Inbound};
 use segment::Rest;
 
+pub use canary::Shortcut;
 pub use keepalive::Keepalive;
 pub use mss::Mss;
 pub use reassemble::Reassembly;
@@ -117,6 +120,7 @@ pub struct Datapath {
     rest: Option<Rest>,
     hold: Hold,
     acquires: Acquires,
+    canary: Canary,
     events: Events,
     stats: Stats,
 }
@@ -152,6 +156,7 @@ impl Datapath {
             rest: None,
             hold: Hold::new(config.held),
             acquires: Acquires::new(),
+            canary: Canary::default(),
             events: Events::new(),
             stats: Stats::default(),
         }
@@ -284,6 +289,17 @@ impl Datapath {
     /// The counters.
     pub const fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Whether a shortcut is taken: until a sample has differed from what the plain way makes of the
+    /// same packet.
+    pub fn trusts(&self, shortcut: Shortcut) -> bool {
+        self.canary.trusts(shortcut)
+    }
+
+    /// Samples of shortcuts that were compared with the plain way.
+    pub fn samples(&self) -> u64 {
+        self.canary.samples()
     }
 
     /// Which packets are put together on their way in.

@@ -123,8 +123,12 @@ impl Datapath {
                 Err(DropReason::LinkLocal)
             }
             Treatment::Discard => Err(DropReason::NoPolicyOut),
+            Treatment::Bypass if !offload.fits(train.packet(), layout) => Err(DropReason::Checksum),
             Treatment::Bypass => self.bypass(),
             Treatment::Protect(steps) if steps.is_empty() => self.bypass(),
+            Treatment::Protect(_) if !offload.fits(train.packet(), layout) => {
+                Err(DropReason::Checksum)
+            }
             Treatment::Protect(steps) => {
                 let tunnel = steps.first().is_some_and(Step::is_tunnel);
                 let largest = largest(bundle, &self.tables, layout, train);

@@ -5,6 +5,7 @@ use sealway_packet::{Segmentation, SizeClass, SuperPacket, Train};
 use sealway_wire::{Layout, esp};
 
 use super::Datapath;
+use super::canary::{Look, Shortcut, fill, fill_plainly};
 use super::output::{Exit, Fit};
 use crate::bundle::{Bundle, Reference};
 use crate::path;
@@ -144,12 +145,41 @@ impl Datapath {
             u16::try_from(count).map_err(|_| DropReason::Internal)?,
             lengths,
         );
-        for index in 0..count {
-            let written = whole.write(from + index, segments.segment_mut(index));
-            written.ok_or(DropReason::Internal)?;
+        let shortcut = Shortcut::of(segmentation, layout.family);
+        let look = self.canary.look(shortcut);
+        let written = if look == Look::TakePlainWay {
+            fill_plainly(&mut segments, (train.packet(), segmentation), from)
+        } else {
+            fill(&mut segments, |index, out| whole.write(from + index, out))
+        };
+        written.ok_or(DropReason::Internal)?;
+        if look == Look::Closely {
+            self.examine(
+                shortcut,
+                (train.packet(), segmentation),
+                from,
+                &mut segments,
+            );
         }
         self.stats.segments += count as u64;
         Ok((segments, until))
+    }
+
+    /// A sample, if there is a buffer for it.
+    #[cold]
+    fn examine(
+        &mut self,
+        shortcut: Shortcut,
+        whole: (&[u8], Segmentation),
+        from: usize,
+        segments: &mut Train,
+    ) {
+        let plain = segments.empty_like(&self.pool);
+        if let Some(mut plain) = plain
+            && fill_plainly(&mut plain, whole, from).is_some()
+        {
+            self.canary.compare(shortcut, segments, plain);
+        }
     }
 }
 

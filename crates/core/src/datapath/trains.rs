@@ -4,6 +4,7 @@
 use sealway_packet::{Arrival, Coalesced, Offload, Packet, Train};
 use sealway_wire::{Layout, protocol};
 
+use super::canary::Shortcut;
 use super::input::{Batch, Exit};
 use super::{Datapath, Mss};
 use crate::verdict::{AdmittedPart, DropReason};
@@ -73,19 +74,22 @@ impl Datapath {
         let place = train.place();
         let may_join = match (self.config.coalescing, layout.protocol) {
             (Coalescing::Nothing, _) => false,
+            _ if !self.canary.trusts(Shortcut::Join) => false,
             (_, protocol::TCP) => true,
             (Coalescing::TcpAndUdp, protocol::UDP) => true,
             _ => false,
         };
-        if may_join
-            && let Some(group) = open
-            && group.join(train.buffer_mut(), place.clone(), &layout)
-        {
-            self.stats.coalesced += 1;
-            return Ok(());
+        if may_join && let Some(group) = open {
+            self.canary.hear(train.packet());
+            if group.join(train.buffer_mut(), place.clone(), &layout) {
+                self.canary.note_joined();
+                self.stats.coalesced += 1;
+                return Ok(());
+            }
         }
         self.hand_over(open.take(), train, deliver);
         if may_join {
+            self.canary.watch(train.packet(), &self.pool);
             *open = Some(Coalesced::begin(train.buffer_mut(), place, &layout));
         } else {
             deliver(AdmittedPart::new(train.packet(), Offload::default()));
@@ -104,8 +108,15 @@ impl Datapath {
         };
         let buffer = train.buffer_mut();
         let (place, offload) = group.finish(buffer);
-        if let Some(octets) = buffer.get(place) {
-            deliver(AdmittedPart::new(octets, offload));
+        let Some(octets) = buffer.get_mut(place) else {
+            return;
+        };
+        match self.canary.testify(octets, offload.segmentation) {
+            None => deliver(AdmittedPart::new(octets, offload)),
+            Some(mut apart) => {
+                let apart = apart.segments();
+                apart.for_each(|octets| deliver(AdmittedPart::new(octets, Offload::default())));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod acquire;
 mod admission;
+mod canary;
 mod harness;
 mod inbound;
 mod keepalive;

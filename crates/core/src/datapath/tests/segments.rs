@@ -8,28 +8,31 @@ use crate::*;
 use proptest::prelude::*;
 use sealway_packet::{Checksum, DontFragment, Egress, Offload, Packet, Segmentation};
 use sealway_packet::{SuperPacket, Train};
-use sealway_wire::{Family, Layout, build, tcp};
+use sealway_wire::{Family, Layout, build, protocol, tcp};
 
 const ACK_PSH: u8 = tcp::ACK | tcp::PSH;
 
-fn from(family: Family) -> build::Packet {
+pub(super) fn from(family: Family) -> build::Packet {
     match family {
         Family::V4 => build::Packet::new(ip("10.1.0.9"), ip("10.2.0.9")),
         Family::V6 => build::Packet::new(ip("fd00:1::9"), ip("fd00:2::9")),
     }
 }
 
-fn tcp(family: Family, octets: usize) -> Vec<u8> {
+pub(super) fn tcp(family: Family, octets: usize) -> Vec<u8> {
     let data: Vec<u8> = (0..octets).map(|n| (n % 251) as u8).collect();
     from(family).dont_fragment().tcp(4000, 80, ACK_PSH, &data)
 }
 
 /// The packet as a device hands it over that leaves checksum and segmentation to us.
-fn offloaded(packet: &[u8], segmentation: Segmentation) -> Packet<()> {
+pub(super) fn offloaded(packet: &[u8], segmentation: Segmentation) -> Packet<()> {
     let layout = Layout::parse(packet).unwrap();
     let checksum = Checksum::Partial {
         start: layout.upper,
-        offset: 16,
+        offset: match layout.protocol {
+            protocol::UDP => 6,
+            _ => 16,
+        },
     };
     let mut buffer = sealway_packet::Pool::new(1, 1)
         .take(sealway_packet::SizeClass::Large)
@@ -47,7 +50,7 @@ fn offloaded(packet: &[u8], segmentation: Segmentation) -> Packet<()> {
 }
 
 /// What the segments are, cut here and not in the engine.
-fn segments(packet: &[u8], segmentation: Segmentation) -> Vec<Vec<u8>> {
+pub(super) fn segments(packet: &[u8], segmentation: Segmentation) -> Vec<Vec<u8>> {
     let layout = Layout::parse(packet).unwrap();
     let whole = SuperPacket::new(packet, &layout, segmentation).unwrap();
     let segment = |index| {
@@ -59,7 +62,7 @@ fn segments(packet: &[u8], segmentation: Segmentation) -> Vec<Vec<u8>> {
 }
 
 /// All trains that a super-packet leaves in.
-fn trains(engine: &mut Engine, packet: Packet<()>) -> Vec<(Egress, Train)> {
+pub(super) fn trains(engine: &mut Engine, packet: Packet<()>) -> Vec<(Egress, Train)> {
     let first = match engine.output(packet) {
         Verdict::Sent(transmit) => transmit,
         other => panic!("not sent: {other:?}"),
@@ -75,7 +78,7 @@ fn trains(engine: &mut Engine, packet: Packet<()>) -> Vec<(Egress, Train)> {
 }
 
 /// What arrives of a super-packet at the other end.
-fn through(a: &mut Engine, b: &mut Engine, packet: Packet<()>) -> Vec<Vec<u8>> {
+pub(super) fn through(a: &mut Engine, b: &mut Engine, packet: Packet<()>) -> Vec<Vec<u8>> {
     let mut arrived = Vec::new();
     for (egress, train) in trains(a, packet) {
         for segment in train.segments() {
@@ -255,21 +258,6 @@ fn a_clear_flow_keeps_its_super_packets() {
     assert_eq!(a.stats().segments, 0);
 }
 
-#[test]
-fn a_super_packet_that_cannot_be_cut_is_dropped_by_name() {
-    let sas = vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)];
-    let (mut a, _) = pair(Family::V4, vec![tunnel(LEFT, RIGHT)], sas);
-    let packet = tcp(Family::V4, 3000);
-    for lie in [Segmentation::Tcp(0), Segmentation::Udp(1000)] {
-        let verdict = a.output(offloaded(&packet, lie));
-        assert!(matches!(
-            verdict,
-            Verdict::Dropped(DropReason::Segmentation)
-        ));
-    }
-    assert!(a.stats().balances());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -306,4 +294,71 @@ proptest! {
             .collect();
         prop_assert_eq!(together, one_by_one);
     }
+}
+
+#[test]
+fn a_checksum_that_is_not_where_the_device_says_drops_the_packet_by_name() {
+    let (mut a, _) = pair(
+        Family::V4,
+        vec![tunnel(LEFT, RIGHT)],
+        vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)],
+    );
+    let packet = tcp(Family::V4, 3000);
+    for (start, offset) in [
+        (0, 16),
+        (20, 6),
+        (24, 12),
+        (40, 16),
+        (3030, 16),
+        (u16::MAX, u16::MAX),
+    ] {
+        for segmentation in [None, Some(Segmentation::Tcp(1300))] {
+            let mut packet = offloaded(&packet, Segmentation::Tcp(1300));
+            packet.offload = Offload {
+                checksum: Checksum::Partial { start, offset },
+                segmentation,
+            };
+            let verdict = a.output(packet);
+            assert!(matches!(verdict, Verdict::Dropped(DropReason::Checksum)));
+        }
+    }
+    assert!(a.stats().balances());
+}
+
+#[test]
+fn what_cannot_be_cut_as_the_device_says_is_dropped_by_name() {
+    let (mut a, _) = pair(
+        Family::V4,
+        vec![tunnel(LEFT, RIGHT)],
+        vec![sa(LEFT, RIGHT, 0x1000, SaMode::Tunnel)],
+    );
+    let tcp = tcp(Family::V4, 3000);
+    let udp = from(Family::V4).udp(5, 6, &[7; 3000]);
+    let with_data = |octets| self::tcp(Family::V4, octets);
+    let with_offset = |offset: u8| {
+        let mut packet = tcp.clone();
+        packet[32] = offset << 4;
+        packet
+    };
+    for (packet, segmentation) in [
+        // No size, another protocol than it says, …
+        (tcp.clone(), Segmentation::Tcp(0)),
+        (udp.clone(), Segmentation::Udp(0)),
+        (tcp.clone(), Segmentation::Udp(1000)),
+        (udp, Segmentation::Tcp(1000)),
+        // … a header shorter than TCP's, and nothing behind it.
+        (with_offset(4), Segmentation::Tcp(1000)),
+        (with_offset(0), Segmentation::Tcp(1000)),
+        (with_data(0), Segmentation::Tcp(1000)),
+    ] {
+        let verdict = a.output(offloaded(&packet, segmentation));
+        assert!(matches!(
+            verdict,
+            Verdict::Dropped(DropReason::Segmentation)
+        ));
+    }
+    let mut cut_off = offloaded(&tcp, Segmentation::Tcp(1000));
+    cut_off.train.truncate(30);
+    assert!(matches!(a.output(cut_off), Verdict::Dropped(_)));
+    assert!(a.stats().balances());
 }

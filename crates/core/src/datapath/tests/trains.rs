@@ -9,7 +9,7 @@ use sealway_packet::{Arrival, Egress, Offload, Packet, Pool, SizeClass, SuperPac
 use sealway_wire::{Family, Layout, build, tcp};
 
 /// Sealed packets as a socket with GRO hands them over: one behind the other.
-fn train_of(egress: Egress, sealed: &[Vec<u8>]) -> Packet<Arrival> {
+pub(super) fn train_of(egress: Egress, sealed: &[Vec<u8>]) -> Packet<Arrival> {
     let full = sealed[0].len();
     let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
     let last = sealed.last().unwrap().len();
@@ -36,7 +36,7 @@ fn cut(octets: &[u8], offload: Offload) -> Vec<Vec<u8>> {
 }
 
 /// What is delivered of a train: in how many pieces, and the packets.
-fn take_in(engine: &mut Engine, train: Packet<Arrival>) -> (usize, Vec<Vec<u8>>) {
+pub(super) fn take_in(engine: &mut Engine, train: Packet<Arrival>) -> (usize, Vec<Vec<u8>>) {
     let (mut pieces, mut packets) = (0, Vec::new());
     engine.input_train(train, &mut |part| {
         let (octets, offload) = part.into_parts();
@@ -54,7 +54,7 @@ fn coalescing(local: &[&str], commands: Vec<Command>) -> Engine {
 }
 
 /// A sender, and a receiver that coalesces.
-fn ends(family: Family, template: Template, sa: SaConfig) -> (Engine, Engine) {
+pub(super) fn ends(family: Family, template: Template, sa: SaConfig) -> (Engine, Engine) {
     let protect =
         |direction| Command::AddPolicy(policy(direction, family, Action::Protect(vec![template])));
     let left = vec![protect(Direction::Out), add_sa(sa.clone())];
@@ -64,7 +64,7 @@ fn ends(family: Family, template: Template, sa: SaConfig) -> (Engine, Engine) {
 }
 
 /// A stream of TCP.
-fn stream(from: &build::Packet, count: u32, size: usize) -> Vec<Vec<u8>> {
+pub(super) fn stream(from: &build::Packet, count: u32, size: usize) -> Vec<Vec<u8>> {
     let segment = |n: u32| {
         let mut header = tcp::Header::new(1, 2, tcp::ACK);
         header.sequence.set(n * size as u32);
@@ -73,7 +73,7 @@ fn stream(from: &build::Packet, count: u32, size: usize) -> Vec<Vec<u8>> {
     (0..count).map(segment).collect()
 }
 
-fn seal_all(engine: &mut Engine, packets: &[Vec<u8>]) -> (Egress, Vec<Vec<u8>>) {
+pub(super) fn seal_all(engine: &mut Engine, packets: &[Vec<u8>]) -> (Egress, Vec<Vec<u8>>) {
     let all: Vec<_> = packets.iter().map(|packet| send(engine, packet)).collect();
     let egress = all[0].0;
     (
