@@ -62,6 +62,18 @@ impl Stats {
         self.dropped.iter().sum()
     }
 
+    /// Packets dropped on their way in as a packet is that was damaged, wherever the damage was done.
+    pub fn damaged(&self) -> u64 {
+        let reasons = [
+            DropReason::NoSaIn,
+            DropReason::EspLength,
+            DropReason::Replay,
+            DropReason::UnreservedIn,
+            DropReason::Integrity,
+        ];
+        reasons.into_iter().map(|reason| self.dropped(reason)).sum()
+    }
+
     /// Whether every packet has had exactly one verdict.
     pub fn balances(&self) -> bool {
         let came = self.received_inside + self.received_outside + self.originated;

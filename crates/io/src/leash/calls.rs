@@ -135,17 +135,24 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 fn conditional() -> Result<Rules, Error> {
     let is = |place: u8, value: i32| rule(&[(place, SeccompCmpOp::Eq, value as u64)]);
     let has_not = |place: u8, bits: i32| rule(&[(place, SeccompCmpOp::MaskedEq(bits as u64), 0)]);
-    let option = |name: i32| {
-        let level = (1, SeccompCmpOp::Eq, libc::SOL_SOCKET as u64);
+    let option_of = |level: i32, name: i32| {
+        let level = (1, SeccompCmpOp::Eq, level as u64);
         rule(&[level, (2, SeccompCmpOp::Eq, name as u64)])
     };
+    let option = |name: i32| option_of(libc::SOL_SOCKET, name);
     let us = std::process::id() as i32;
     Ok(Rules::from([
         // What is written is never executed.
         (libc::SYS_mmap, vec![has_not(2, libc::PROT_EXEC)?]),
         (libc::SYS_mprotect, vec![has_not(2, libc::PROT_EXEC)?]),
-        // No TUN device, interface or terminal is changed.
-        (libc::SYS_ioctl, vec![is(1, libc::FIONBIO as i32)?]),
+        // Of TUN devices what the canary turns off; no interface or terminal is changed.
+        (
+            libc::SYS_ioctl,
+            vec![
+                is(1, libc::FIONBIO as i32)?,
+                is(1, libc::TUNSETOFFLOAD as i32)?,
+            ],
+        ),
         (
             libc::SYS_fcntl,
             vec![
@@ -156,10 +163,12 @@ fn conditional() -> Result<Rules, Error> {
                 is(1, libc::F_DUPFD_CLOEXEC)?,
             ],
         ),
-        // Which interface the outside's packets leave by; nothing else that steers packets.
+        // Which interface the outside's packets leave by, and whether they come in trains; nothing
+        // else that steers packets.
         (
             libc::SYS_setsockopt,
             vec![
+                option_of(libc::SOL_UDP, libc::UDP_GRO)?,
                 option(libc::SO_BINDTOIFINDEX)?,
                 option(libc::SO_RCVTIMEO)?,
                 option(libc::SO_SNDTIMEO)?,

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sealway_packet::Arm;
+
 use super::Outside;
 use super::sockets::{Family, Sockets};
 use crate::offload::{Kind, Kinds, State};
@@ -143,7 +145,11 @@ impl Gro {
     }
 
     fn state(&self) -> State {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,6 +166,40 @@ impl Outside {
             (Kind::Gro, self.gro.state()),
         ];
         states.into_iter()
+    }
+
+    /// Has the kernel hand over datagrams so from now on, if trains are received at all.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn receive_as(&self, arm: Arm) -> io::Result<()> {
+        let wanted = match arm {
+            Arm::Together => 1,
+            Arm::Alone => 0,
+        };
+        if self.gro.state() != State::On {
+            return Ok(());
+        }
+        let mut families = self.ipv4.iter().chain(&self.ipv6);
+        families.try_for_each(|sockets| sockets.receive_trains(wanted))
+    }
+
+    /// Has the kernel hand over datagrams one by one, and no longer in trains.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn distrust_trains(&self) -> io::Result<()> {
+        let alone = self.receive_as(Arm::Alone);
+        *self.gro.lock() = State::Distrusted;
+        alone
+    }
+
+    /// Why a train was refused last, as far as trains are put off.
+    pub fn refusal(&self) -> String {
+        match self.trains.ways().last() {
+            Some(last) => io::Error::from_raw_os_error(last.errno).to_string(),
+            None => "it takes them again".into(),
+        }
     }
 
     /// The ways out have changed: trains are offered to the kernel again where it has refused them.

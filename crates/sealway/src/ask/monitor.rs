@@ -61,6 +61,14 @@ fn text(event: &Event) -> String {
             network.mtu,
             network.addresses.len()
         ),
+        Event::Offload { device, offload } => {
+            let reason = offload
+                .reason
+                .as_deref()
+                .map(|reason| format!(": {reason}"));
+            let (name, state) = (&offload.name, &offload.state);
+            format!("{device}: {name} {state}{}", reason.unwrap_or_default())
+        }
         Event::Drops { packets } => {
             let reasons = packets
                 .iter()

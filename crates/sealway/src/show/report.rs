@@ -140,6 +140,13 @@ pub enum Event {
     PolicyRemoved(Policy),
     /// Links or addresses of the host changed.
     Network(Network),
+    /// It stands otherwise with an offload than it did, a second or more ago.
+    Offload {
+        /// The device's role: `inside`, `outside` or `clear`.
+        device: String,
+        /// How it stands now.
+        offload: Offload,
+    },
     /// Packets were dropped since the last look, a second or more ago.
     Drops {
         /// How many, by reason.

@@ -8,7 +8,7 @@ use sealway_core::{Tables, Time};
 
 use super::{Daemon, report};
 use crate::daemon::protocol::KeyDisplay;
-use crate::show::report::{Event, Network, Stats};
+use crate::show::report::{Device, Event, Network, Offload, Stats};
 
 /// Between two looks at the counters of drops.
 pub(super) const SAMPLE: Duration = Duration::from_secs(1);
@@ -18,6 +18,7 @@ pub(super) struct Watch {
     tables: Arc<Tables>,
     network: Network,
     stats: Stats,
+    devices: Vec<Device>,
     sampled: Instant,
 }
 
@@ -28,6 +29,7 @@ impl Watch {
             tables: daemon.control.tables(),
             network: network(daemon),
             stats: stats(daemon),
+            devices: devices(daemon),
             sampled: Instant::now(),
         }
     }
@@ -49,6 +51,9 @@ impl Watch {
             let stats = stats(daemon);
             events.extend(dropped(&self.stats, &stats));
             self.stats = stats;
+            let devices = devices(daemon);
+            events.extend(switched(&self.devices, &devices));
+            self.devices = devices;
             self.sampled = Instant::now();
         }
         events
@@ -85,6 +90,35 @@ fn stats(daemon: &Daemon) -> Stats {
     report::stats(&board.unwrap_or_else(PoisonError::into_inner))
 }
 
+/// The same of devices.
+fn devices(daemon: &Daemon) -> Vec<Device> {
+    let board = daemon.worker.board.lock();
+    daemon.report_devices(&board.unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Offloads whose state is another.
+fn switched(before: &[Device], after: &[Device]) -> Vec<Event> {
+    let offloads = |devices: &[Device]| -> Vec<_> {
+        let each = |device: &Device| {
+            let role = device.role.clone();
+            let offloads = device.offloads.iter().cloned();
+            offloads
+                .map(move |offload| (role.clone(), offload))
+                .collect::<Vec<_>>()
+        };
+        devices.iter().flat_map(each).collect()
+    };
+    let before = offloads(before);
+    let is_new = |(device, offload): &(String, Offload)| {
+        let mut known = before.iter();
+        let known = known.find(|(role, one)| role == device && one.name == offload.name);
+        known.is_some_and(|(_, known)| known.state != offload.state)
+    };
+    let news = offloads(after).into_iter().filter(is_new);
+    news.map(|(device, offload)| Event::Offload { device, offload })
+        .collect()
+}
+
 /// How many packets were dropped for each reason since the last look; nothing if none was.
 fn dropped(before: &Stats, after: &Stats) -> Option<Event> {
     let more = after.drops.iter().filter_map(|(reason, count)| {
@@ -94,4 +128,39 @@ fn dropped(before: &Stats, after: &Stats) -> Option<Event> {
     });
     let packets: std::collections::BTreeMap<_, _> = more.collect();
     (!packets.is_empty()).then_some(Event::Drops { packets })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside(offloads: &[(&str, &str)]) -> Vec<Device> {
+        let offloads = offloads.iter().map(|(name, state)| Offload {
+            name: (*name).into(),
+            state: (*state).into(),
+            reason: None,
+        });
+        vec![Device {
+            role: "inside".into(),
+            name: None,
+            mtu: None,
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            port: None,
+            offloads: offloads.collect(),
+        }]
+    }
+
+    #[test]
+    fn an_offload_is_told_of_when_its_state_changes() {
+        let on = inside(&[("tso4", "on"), ("tso6", "on")]);
+        let off = inside(&[("tso4", "on"), ("tso6", "distrusted")]);
+        assert_eq!(switched(&on, &on), []);
+        assert_eq!(switched(&[], &on), []);
+        let expected = Event::Offload {
+            device: "inside".into(),
+            offload: off[0].offloads[1].clone(),
+        };
+        assert_eq!(switched(&on, &off), [expected]);
+    }
 }

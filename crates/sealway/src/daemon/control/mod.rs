@@ -433,7 +433,7 @@ impl Daemon {
         }
     }
 
-    fn report_devices(&self, snapshot: &Snapshot) -> Vec<show::report::Device> {
+    pub(super) fn report_devices(&self, snapshot: &Snapshot) -> Vec<show::report::Device> {
         let mut told = self.devices.clone();
         devices::report_offloads(&mut told, &snapshot.offloads);
         told

@@ -181,6 +181,7 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         worker,
         outside,
         offloads: _,
+        samples,
     } = snapshot;
     let drops = DropReason::ALL.iter().map(|reason| {
         let own = match reason {
@@ -194,6 +195,8 @@ pub(in crate::daemon) fn stats(snapshot: &Snapshot) -> report::Stats {
         .zip(worker.failures)
         .map(|(failure, count)| (failure.name(), count));
     let devices = failures.chain([
+        ("canary_samples", *samples),
+        ("canary_trials_in_vain", worker.trials_in_vain),
         ("coalesced", engine.coalesced),
         ("ike_dropped", worker.ike_dropped),
         ("ike_sent", worker.ike_sent),

@@ -1,6 +1,6 @@
 //! What a worker counts itself, beside its datapath.
 
-use sealway_core::{Coalescing, Stats};
+use sealway_core::{Coalescing, Datapath, Shortcut, Stats};
 use sealway_io::SendError;
 use sealway_io::offload::{Kind, State};
 use sealway_io::outside;
@@ -94,6 +94,8 @@ pub(in crate::daemon) struct Counters {
     pub(in crate::daemon) too_big_heard: u64,
     /// Such reports that nothing of ours can have caused.
     pub(in crate::daemon) too_big_disbelieved: u64,
+    /// Trials of the kernel's trains that showed nothing.
+    pub(in crate::daemon) trials_in_vain: u64,
     /// By [`Failure`].
     pub(in crate::daemon) failures: [u64; Failure::ALL.len()],
 }
@@ -105,6 +107,8 @@ pub(in crate::daemon) struct Snapshot {
     pub(in crate::daemon) worker: Counters,
     pub(in crate::daemon) outside: outside::Counters,
     pub(in crate::daemon) offloads: Offloads,
+    /// Samples of the engine's canary.
+    pub(in crate::daemon) samples: u64,
 }
 
 /// How it stands with the offloads of each device.
@@ -116,9 +120,10 @@ pub(in crate::daemon) struct Offloads {
 }
 
 impl Offloads {
-    pub(super) fn of(devices: &Devices, coalescing: Coalescing) -> Offloads {
-        let coalesce = match coalescing {
+    pub(super) fn of(devices: &Devices, datapath: &Datapath) -> Offloads {
+        let coalesce = match datapath.coalescing() {
             Coalescing::Nothing => State::Off,
+            _ if !datapath.trusts(Shortcut::Join) => State::Distrusted,
             Coalescing::Tcp | Coalescing::TcpAndUdp => State::On,
         };
         let clear = devices.clear.iter();

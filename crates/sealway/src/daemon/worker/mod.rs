@@ -1,6 +1,7 @@
 //! The worker: one thread that moves packets between the devices and the engine. It owns its
 //! datapath, its devices and its counters, and learns of everything else by [`Request`].
 
+mod canary;
 mod counters;
 pub(super) mod ike;
 mod let_out;
@@ -27,6 +28,7 @@ use sealway_wire::TooBig;
 use super::state::Bell;
 use crate::adaptor::{self, Exits};
 
+use canary::Canary;
 pub(super) use counters::{Counters, Failure, Offloads, Snapshot};
 use let_out::LetOut;
 use own::Own;
@@ -146,6 +148,7 @@ pub(super) fn run(
         ike_hearing: ike::Hearing::default(),
         ike: ike::Queue::default(),
         keepalive,
+        canary: Canary::default(),
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
         now: Duration::ZERO,
@@ -178,6 +181,7 @@ pub(super) fn run(
         if worker.now.saturating_sub(published) >= PUBLISH {
             published = worker.now;
             worker.keep_alive();
+            worker.pass_canary();
             worker.publish();
         }
     }
@@ -194,6 +198,7 @@ struct Worker<'d> {
     /// Datagrams that wait for control to hand them on.
     ike: ike::Queue,
     keepalive: Option<(Duration, Keepalive)>,
+    canary: Canary,
     counters: Counters,
     /// When each kind of failure was told last.
     told: [Option<Duration>; Failure::ALL.len()],
@@ -229,7 +234,8 @@ impl Worker<'_> {
             engine: self.datapath.stats().clone(),
             worker,
             outside: self.devices.outside.counters(),
-            offloads: Offloads::of(self.devices, self.datapath.coalescing()),
+            offloads: Offloads::of(self.devices, &self.datapath),
+            samples: self.datapath.samples(),
         };
         *self
             .ways
@@ -255,6 +261,7 @@ impl Worker<'_> {
                 }
             }
         }
+        self.heed();
         while let Some(made) = self.datapath.poll_originated() {
             self.deliver(made);
         }
@@ -322,8 +329,12 @@ impl Worker<'_> {
         match received {
             Received::Packet(packet) if packet.train.count() > 1 => self.train_arrived(packet),
             Received::Packet(packet) => {
+                let before = self.is_on_trial(&packet).then(|| self.damaged());
                 let verdict = self.datapath.input(packet);
                 self.carry_out(verdict);
+                if let Some(before) = before {
+                    self.single_judged(before);
+                }
             }
             Received::Datagram { kind, outer, train } => match kind {
                 UdpKind::Keepalive => self.counters.keepalives += 1,
@@ -335,6 +346,7 @@ impl Worker<'_> {
 
     fn train_arrived(&mut self, train: Packet<Arrival>) {
         let inside = &self.devices.inside;
+        let (datagrams, damaged) = (train.train.count(), self.damaged());
         let (mut failures, mut failure) = (0, None);
         self.datapath.input_train(train, &mut |part| {
             if let Err(error) = adaptor::deliver_part(part, inside) {
@@ -342,6 +354,7 @@ impl Worker<'_> {
                 failure = Some(error);
             }
         });
+        self.train_judged(datagrams, damaged);
         if let Some(error) = failure {
             self.counters.failures[Failure::Deliver as usize] += failures - 1;
             self.fail(Failure::Deliver, &error);

@@ -4,8 +4,9 @@ use sealway_core::path::LocalAddresses;
 use sealway_core::{ClearPath, Command, Control, DatapathConfig, DefaultAction};
 use sealway_io::namespace::Namespace;
 use sealway_io::netlink::{Address, Netlink, Route, State};
-use sealway_io::offload::Kinds;
+use sealway_io::offload::{self, Kinds};
 use sealway_io::outside;
+use sealway_packet::{Arm, DontFragment, Encapsulation, Outer, SizeClass, Train};
 use sealway_setkey::Keys;
 use std::net::UdpSocket;
 use std::sync::mpsc;
@@ -94,25 +95,30 @@ fn ways() -> (Ways, mpsc::Sender<Request>) {
     (ways, asked)
 }
 
+fn worker(devices: &Devices) -> Worker<'_> {
+    Worker {
+        datapath: datapath(),
+        devices,
+        own: Own::new(&[], 4500),
+        let_out: LetOut::new(),
+        interfaces: vec![("127.0.0.1".parse().unwrap(), 1)],
+        ike_hearing: ike::Hearing::Nobody,
+        ike: ike::Queue::default(),
+        keepalive: None,
+        canary: Canary::default(),
+        counters: Counters::default(),
+        told: [None; Failure::ALL.len()],
+        now: Duration::ZERO,
+        ways: ways().0,
+    }
+}
+
 #[test]
 fn a_packet_out_and_in_again_costs_no_allocation() {
     let namespace = Namespace::new().unwrap_or_else(|refused| panic!("needs root: {refused}"));
     namespace.run(|| {
         let devices = devices();
-        let mut worker = Worker {
-            datapath: datapath(),
-            devices: &devices,
-            own: Own::new(&[], 4500),
-            let_out: LetOut::new(),
-            interfaces: vec![("127.0.0.1".parse().unwrap(), 1)],
-            ike_hearing: ike::Hearing::Nobody,
-            ike: ike::Queue::default(),
-            keepalive: None,
-            counters: Counters::default(),
-            told: [None; Failure::ALL.len()],
-            now: Duration::ZERO,
-            ways: ways().0,
-        };
+        let mut worker = worker(&devices);
         let socket = UdpSocket::bind("10.1.0.1:4000").unwrap();
         let peer: std::net::SocketAddr = "10.2.0.1:4000".parse().unwrap();
         let mut pass = |packets: usize| {
@@ -133,4 +139,65 @@ fn a_packet_out_and_in_again_costs_no_allocation() {
         );
         assert_eq!(worker.counters.failures, [0; Failure::ALL.len()]);
     });
+}
+
+/// Datagrams in UDP, as many as there are SPIs.
+fn datagrams(spis: &[u32]) -> Received {
+    let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+    let lengths = (100, 100);
+    train.set_segments(Train::HEADROOM, 100, 0, spis.len() as u16, lengths);
+    for (index, spi) in spis.iter().enumerate() {
+        train.segment_mut(index)[..4].copy_from_slice(&spi.to_be_bytes());
+    }
+    let outer = Outer {
+        source: "127.0.0.1".parse().unwrap(),
+        destination: "127.0.0.2".parse().unwrap(),
+        interface: 1,
+        tos: 0,
+        hop_limit: 64,
+        dont_fragment: DontFragment::Clear,
+        encapsulation: Encapsulation::Udp {
+            source: 4500,
+            destination: 4500,
+        },
+    };
+    Received::Packet(Packet::new(train, Arrival::Payload(outer)))
+}
+
+/// What becomes of `gro` if datagrams that come together have these SPIs, and those that come alone
+/// that one.
+fn tried(together: [u32; 32], alone: u32) -> (offload::State, u64) {
+    let namespace = Namespace::new().unwrap_or_else(|refused| panic!("needs root: {refused}"));
+    namespace.run(move || {
+        let devices = devices();
+        let mut worker = worker(&devices);
+        worker.datapath.begin(Time::since_start(worker.now));
+        for _ in 0..4000 {
+            match worker.canary.arm() {
+                Arm::Together => worker.arrived(datagrams(&together)),
+                Arm::Alone => worker.arrived(datagrams(&[alone])),
+            }
+        }
+        let mut states = devices.outside.states();
+        let gro = states.find(|(kind, _)| *kind == offload::Kind::Gro);
+        (gro.unwrap().1, worker.counters.trials_in_vain)
+    })
+}
+
+/// Of an SA that is there; what is wrong with the packet is not damage.
+const KNOWN: u32 = 0x10001;
+const GARBAGE: u32 = 0x6a72_6261;
+
+#[test]
+fn a_kernel_that_damages_what_it_hands_over_together_is_not_asked_for_trains_any_more() {
+    let mut train = [KNOWN; 32];
+    train[7] = GARBAGE;
+    let (gro, _) = tried(train, KNOWN);
+    assert_eq!(gro, offload::State::Distrusted);
+}
+
+#[test]
+fn somebody_who_sends_damaged_datagrams_costs_no_trains() {
+    let (gro, in_vain) = tried([GARBAGE; 32], GARBAGE);
+    assert_eq!((gro, in_vain), (offload::State::On, 1));
 }
