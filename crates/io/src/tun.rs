@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -22,7 +23,7 @@ use crate::sys;
 pub struct Tun {
     fd: OwnedFd,
     name: String,
-    index: u32,
+    index: AtomicU32,
     offloads: Mutex<Offloads>,
 }
 
@@ -97,19 +98,15 @@ impl Tun {
             return Err(OpenError::BadName(name.to_owned()));
         }
         let fd = open_driver(name)?;
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-        sys::attach_tun(&fd, name, flags).map_err(|error| attach_error(name, error))?;
-        sys::set_virtio_header(&fd, VIRTIO_HEADER as i32).map_err(|error| other(name, error))?;
+        attach(&fd, name)?;
         let offloads = Offloads::probe(&fd);
         offloads.ask_for(&fd).map_err(|error| other(name, error))?;
-        let index = quiet_index(name).map_err(|error| OpenError::Interface {
-            name: name.to_owned(),
-            error,
-        })?;
+        let mut netlink = Netlink::open().map_err(|error| interface(name, error))?;
+        let index = quiet_index(name, &mut netlink)?;
         Ok(Tun {
             fd,
             name: name.to_owned(),
-            index,
+            index: AtomicU32::new(index),
             offloads: Mutex::new(offloads),
         })
     }
@@ -121,7 +118,26 @@ impl Tun {
 
     /// Its interface index.
     pub fn index(&self) -> u32 {
-        self.index
+        self.index.load(Ordering::Relaxed)
+    }
+
+    /// Makes the device again after somebody has removed it, in the namespace that it was in: like
+    /// new, with another index. Until then nothing is read and every write fails. `netlink` is of
+    /// that namespace.
+    ///
+    /// # Errors
+    /// As [`open`](Tun::open).
+    pub fn make_again(&self, netlink: &mut Netlink) -> Result<(), OpenError> {
+        match attach(&self.fd, &self.name) {
+            // An earlier attempt got as far as this.
+            Err(OpenError::Other { error, .. }) if error.raw_os_error() == Some(libc::EEXIST) => {}
+            attached => attached?,
+        }
+        let asked = self.offloads().ask_for(&self.fd);
+        asked.map_err(|error| other(&self.name, error))?;
+        let index = quiet_index(&self.name, netlink)?;
+        self.index.store(index, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Has the kernel leave only this work to us, as far as it can: what is not among it comes as it
@@ -366,11 +382,25 @@ fn other(name: &str, error: io::Error) -> OpenError {
     }
 }
 
+fn interface(name: &str, error: netlink::Error) -> OpenError {
+    OpenError::Interface {
+        name: name.to_owned(),
+        error,
+    }
+}
+
+/// Makes the device, or attaches to a persistent one.
+fn attach(fd: &OwnedFd, name: &str) -> Result<(), OpenError> {
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+    sys::attach_tun(fd, name, flags).map_err(|error| attach_error(name, error))?;
+    sys::set_virtio_header(fd, VIRTIO_HEADER as i32).map_err(|error| other(name, error))
+}
+
 /// The index of the interface, which is kept from making addresses, and so from sending router
 /// solicitations and multicast reports.
-fn quiet_index(name: &str) -> Result<u32, netlink::Error> {
-    let mut netlink = Netlink::open()?;
-    let index = netlink.link(name)?.index;
+fn quiet_index(name: &str, netlink: &mut Netlink) -> Result<u32, OpenError> {
+    let link = netlink.link(name);
+    let index = link.map_err(|error| interface(name, error))?.index;
     // Refused where the kernel has no IPv6, and then there is nothing to keep it from.
     let _ = netlink.set_no_own_addresses(index);
     Ok(index)

@@ -145,12 +145,15 @@ fn conditional() -> Result<Rules, Error> {
         // What is written is never executed.
         (libc::SYS_mmap, vec![has_not(2, libc::PROT_EXEC)?]),
         (libc::SYS_mprotect, vec![has_not(2, libc::PROT_EXEC)?]),
-        // Of TUN devices what the canary turns off; no interface or terminal is changed.
+        // Of TUN devices what the canary turns off, and what makes one again that was removed; no
+        // other device or terminal is changed.
         (
             libc::SYS_ioctl,
             vec![
                 is(1, libc::FIONBIO as i32)?,
                 is(1, libc::TUNSETOFFLOAD as i32)?,
+                is(1, libc::TUNSETIFF as i32)?,
+                is(1, libc::TUNSETVNETHDRSZ as i32)?,
             ],
         ),
         (

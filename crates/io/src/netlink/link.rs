@@ -2,14 +2,28 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{DefaultNla, NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 
 use super::{Error, Link, Netlink, State};
+
+/// `IFLA_INET_CONF`, not in libc.
+const IFLA_INET_CONF: u16 = 1;
+
+/// What `net.ipv4.conf` has for each link (`IPV4_DEVCONF_…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv4Switch {
+    /// Packets that come in by it are routed on.
+    Forwarding = 1,
+    /// Packets are dropped that come in by it and whose source is not routed there.
+    ReversePathFilter = 8,
+    /// Packets from our own addresses may come in by it.
+    AcceptLocal = 23,
+}
 
 impl Netlink {
     /// The link of this name.
@@ -91,6 +105,23 @@ impl Netlink {
     pub fn set_gso_segments(&mut self, index: u32, most: u32) -> Result<(), Error> {
         self.change_link(of(index, vec![LinkAttribute::GsoMaxSegs(most)]), || {
             format!("cannot set the segments of interface {index} to {most}")
+        })
+    }
+
+    /// Sets what `net.ipv4.conf` has for a link.
+    pub fn set_ipv4(&mut self, index: u32, switches: &[(Ipv4Switch, u32)]) -> Result<(), Error> {
+        // Attributes of 8 octets: the length, which switch, its value.
+        let attribute = |(switch, value): &(Ipv4Switch, u32)| {
+            let [l0, l1] = 8u16.to_ne_bytes();
+            let [s0, s1] = (*switch as u16).to_ne_bytes();
+            let [v0, v1, v2, v3] = value.to_ne_bytes();
+            [l0, l1, s0, s1, v0, v1, v2, v3]
+        };
+        let switches = switches.iter().flat_map(attribute).collect();
+        let conf = DefaultNla::new(IFLA_INET_CONF | NLA_F_NESTED, switches);
+        let spec = vec![AfSpecUnspec::Inet(vec![AfSpecInet::Other(conf)])];
+        self.change_link(of(index, vec![LinkAttribute::AfSpecUnspec(spec)]), || {
+            format!("cannot set how IPv4 treats packets of interface {index}")
         })
     }
 

@@ -14,6 +14,7 @@ mod table;
 use std::net::IpAddr;
 
 pub use conversation::{Error, Netlink};
+pub use link::Ipv4Switch;
 pub use monitor::Monitor;
 pub use rule::{Action, KERNEL, LOCAL_TABLE, Rule};
 pub use table::{Entry, MAIN_TABLE};

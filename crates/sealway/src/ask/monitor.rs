@@ -61,6 +61,11 @@ fn text(event: &Event) -> String {
             network.mtu,
             network.addresses.len()
         ),
+        Event::Device {
+            device,
+            name,
+            state,
+        } => format!("device {name} ({device}) {state}"),
         Event::Offload { device, offload } => {
             let reason = offload
                 .reason

@@ -3,14 +3,13 @@
 use anyhow::Context;
 use nix::errno::Errno;
 use sealway_io::clear::Clear;
-use sealway_io::netlink::{Address, Error, Netlink, Route, State};
+use sealway_io::netlink::{Address, Error, Ipv4Switch, Netlink, Route, State};
 use sealway_io::outside::{self, Carriers, Outside};
-use sealway_io::sysctl;
 use sealway_io::tun::Tun;
 use sealway_packet::Pool;
 
 use super::config::{Config, Inside, Prefix};
-use super::worker::{Devices, Offloads};
+use super::worker::{Devices, Offloads, Role};
 use crate::show::report;
 
 /// Octets that a packet grows by in most cases: an outer IPv4 or IPv6 header, UDP, ESP, IV,
@@ -19,10 +18,8 @@ const OVERHEAD: u32 = 100;
 /// The smallest MTU that IPv6 works over (RFC 8200 §5).
 const LEAST_MTU: u32 = 1280;
 
-/// The roles of devices.
-const INSIDE: &str = "inside";
+/// The role of the sockets; see [`Role`].
 const OUTSIDE: &str = "outside";
-const CLEAR: &str = "clear";
 
 /// Octets that the sockets' buffers should hold.
 const BUFFER: usize = 4 << 20;
@@ -69,8 +66,33 @@ pub(super) fn dress(
 ) -> anyhow::Result<()> {
     dress_inside(&devices.inside, &config.inside, netlink, link_mtu)?;
     if let Some(clear) = &devices.clear {
-        take_from_anywhere(devices.inside.name());
+        take_from_anywhere(&devices.inside, netlink);
         dress_clear(clear.tun(), netlink, link_mtu)?;
+    }
+    Ok(())
+}
+
+/// Makes a device again that somebody has removed, as [`open`] and [`dress`] did.
+pub(super) fn make_again(
+    role: Role,
+    devices: &Devices,
+    config: &Config,
+    netlink: &mut Netlink,
+    link_mtu: u16,
+) -> anyhow::Result<()> {
+    match (role, &devices.clear) {
+        (Role::Inside, clear) => {
+            devices.inside.make_again(netlink)?;
+            dress_inside(&devices.inside, &config.inside, netlink, link_mtu)?;
+            if clear.is_some() {
+                take_from_anywhere(&devices.inside, netlink);
+            }
+        }
+        (Role::Clear, Some(clear)) => {
+            clear.tun().make_again(netlink)?;
+            dress_clear(clear.tun(), netlink, link_mtu)?;
+        }
+        (Role::Clear, None) => {}
     }
     Ok(())
 }
@@ -92,7 +114,7 @@ pub(super) fn report(
             offloads: Vec::new(),
         })
     };
-    let mut inside = interface(INSIDE, &devices.inside)?;
+    let mut inside = interface(Role::Inside.name(), &devices.inside)?;
     inside.addresses = config
         .inside
         .addresses
@@ -103,7 +125,7 @@ pub(super) fn report(
     let clear = devices
         .clear
         .as_ref()
-        .map(|clear| interface(CLEAR, clear.tun()));
+        .map(|clear| interface(Role::Clear.name(), clear.tun()));
     let outside = report::Device {
         role: OUTSIDE.into(),
         name: None,
@@ -128,9 +150,9 @@ pub(super) fn report(
 pub(super) fn report_offloads(devices: &mut [report::Device], offloads: &Offloads) {
     for device in devices {
         let states = match device.role.as_str() {
-            INSIDE => &offloads.inside,
             OUTSIDE => &offloads.outside,
-            _ => &offloads.clear,
+            role if role == Role::Clear.name() => &offloads.clear,
+            _ => &offloads.inside,
         };
         let told = states.iter().map(|(kind, state)| report::Offload {
             name: kind.name().into(),
@@ -207,20 +229,19 @@ fn is_there(error: &Error) -> bool {
 fn dress_clear(tun: &Tun, netlink: &mut Netlink, link_mtu: u16) -> anyhow::Result<()> {
     netlink.set_mtu(tun.index(), u32::from(link_mtu).max(LEAST_MTU))?;
     netlink.set_state(tun.index(), State::Up)?;
-    take_from_anywhere(tun.name());
+    take_from_anywhere(tun, netlink);
     Ok(())
 }
 
 /// The host takes what comes out of the device, whoever sent it and wherever its sender lives:
 /// clear traffic comes from the host itself, or from where no route leads back by this device.
-fn take_from_anywhere(device: &str) {
-    for (switch, value) in [
-        ("accept_local", "1"),
-        ("rp_filter", "0"),
-        ("forwarding", "1"),
-    ] {
-        if let Err(error) = sysctl::set(&format!("ipv4/conf/{device}/{switch}"), value) {
-            tracing::warn!("clear traffic may not pass: {error}");
-        }
+fn take_from_anywhere(tun: &Tun, netlink: &mut Netlink) {
+    let switches = [
+        (Ipv4Switch::AcceptLocal, 1),
+        (Ipv4Switch::ReversePathFilter, 0),
+        (Ipv4Switch::Forwarding, 1),
+    ];
+    if let Err(error) = netlink.set_ipv4(tun.index(), &switches) {
+        tracing::warn!("clear traffic may not pass: {error}");
     }
 }

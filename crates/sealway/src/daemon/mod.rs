@@ -239,6 +239,7 @@ struct Serving {
     carrier: Carrier,
     picture: Picture,
     started: Instant,
+    own: Arc<Devices>,
     report: Vec<show::report::Device>,
     leash: show::report::Leash,
     /// Where the thread that serves metrics asks.
@@ -267,7 +268,8 @@ impl Serving {
         let held_files = leash::hold_files(config, means.files.path(), socket)?;
         let started = Instant::now();
         let (bell, hearer) = Bell::new();
-        let worker = start_worker(config, &control, devices, bell.clone(), started)?;
+        let own = Arc::new(devices);
+        let worker = start_worker(config, &control, &own, bell.clone(), started)?;
         let pass_batch = worker.batch_passer();
         let reserver = state
             .map(|state| Reserver::start(state, (bell, hearer), pass_batch))
@@ -280,6 +282,7 @@ impl Serving {
             carrier,
             picture,
             started,
+            own,
             report,
             leash: leash::report(held_files, held_calls),
             metrics,
@@ -298,6 +301,8 @@ impl Serving {
             perimeter: means.perimeter,
             carrier: self.carrier,
             outside: config.outside.addresses.clone(),
+            own: self.own,
+            missing: Vec::new(),
             devices: self.report,
             leash: self.leash,
             metrics: self.metrics,
@@ -319,7 +324,7 @@ impl Serving {
 fn start_worker(
     config: &Config,
     control: &Control,
-    devices: Devices,
+    devices: &Arc<Devices>,
     bell: Bell,
     started: Instant,
 ) -> anyhow::Result<WorkerHandle> {
@@ -358,6 +363,7 @@ fn start_worker(
     let keepalive = outside
         .keepalive
         .map(|interval| (interval, outside.keepalive_packet));
+    let devices = Arc::clone(devices);
     let end = WakeAtEnd(Arc::clone(&wake_control));
     let thread = thread::Builder::new()
         .name("worker".into())

@@ -140,6 +140,15 @@ pub enum Event {
     PolicyRemoved(Policy),
     /// Links or addresses of the host changed.
     Network(Network),
+    /// Somebody has removed a device, or it was made again.
+    Device {
+        /// Its role: `inside` or `clear`.
+        device: String,
+        /// Its name.
+        name: String,
+        /// `gone` or `back`.
+        state: String,
+    },
     /// It stands otherwise with an offload than it did, a second or more ago.
     Offload {
         /// The device's role: `inside`, `outside` or `clear`.

@@ -140,24 +140,6 @@ fn without_a_daemon_the_commands_say_so() {
 }
 
 #[test]
-fn a_device_that_is_taken_away_ends_it() {
-    let (left, _right) = hosts();
-    let mut a = left.up(&for_host(1, TUNNEL), SAS);
-    left.namespace.run(|| {
-        let mut netlink = Netlink::open().unwrap();
-        let device = netlink.link("seal0").unwrap().index;
-        netlink.remove_link(device).unwrap();
-    });
-    assert_eq!(a.wait().code(), Some(1));
-    assert!(
-        a.said.ends_with("sealway: the device seal0 was removed\n"),
-        "{}",
-        a.said
-    );
-    assert!(!a.control.exists());
-}
-
-#[test]
 fn called_by_the_name_setkey_it_is_setkey() {
     let (left, _right) = hosts();
     let a = left.up(&for_host(1, TUNNEL), "");

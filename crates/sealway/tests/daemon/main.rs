@@ -3,6 +3,7 @@
 
 mod acquire;
 mod bad_input;
+mod devices;
 mod guard;
 mod host;
 mod killed;

@@ -2,6 +2,7 @@
 //! It alone changes policies and SAs.
 
 mod clients;
+mod come_and_go;
 mod events;
 mod ike;
 mod reload;
@@ -29,7 +30,7 @@ use super::network::{Network, Picture};
 use super::perimeter::Perimeter;
 use super::protocol::{Effect, Getspi, KeyDisplay, Reply, Request, Script, What};
 use super::state::Reserver;
-use super::worker::{self, Event, Snapshot};
+use super::worker::{self, Devices, Event, Role, Snapshot};
 use crate::setkey::{self, Carrier, Language, Source};
 use crate::show;
 use clients::{Answer, Client, Then};
@@ -59,6 +60,10 @@ pub(super) struct Daemon {
     pub(super) carrier: Carrier,
     /// The addresses of the outside.
     pub(super) outside: Vec<IpAddr>,
+    /// The devices themselves, which the worker moves packets between.
+    pub(super) own: Arc<Devices>,
+    /// Those that somebody has removed and that are not there again.
+    pub(super) missing: Vec<Role>,
     /// What `show device` tells, but for offloads.
     pub(super) devices: Vec<show::report::Device>,
     /// What `status` tells of what was given up.
@@ -141,6 +146,7 @@ impl Daemon {
     /// Stops the worker, and with it the devices, then takes the guard away.
     pub(super) fn end(mut self) -> anyhow::Result<()> {
         self.worker.stop()?;
+        drop(self.own);
         let kept = self.reserver.map_or(Ok(()), Reserver::end);
         if let Some(mut perimeter) = self.perimeter {
             perimeter.lower(self.network.netlink())?;
@@ -260,7 +266,7 @@ impl Daemon {
                 Ok(Event::Engine(event)) => self.happened(&event),
                 Ok(Event::Ike(datagram)) => self.ike.push(datagram),
                 Ok(Event::Failed(what)) => tracing::warn!("{what}"),
-                Ok(Event::Gone(device)) => bail!("the device {device} was removed"),
+                Ok(Event::Gone(role)) => self.make_device_again(role)?,
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => bail!("the worker has ended"),
             }

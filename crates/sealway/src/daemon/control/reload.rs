@@ -45,6 +45,11 @@ impl Files {
         &self.path
     }
 
+    /// What it said.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What came from elsewhere, as commands that would bring it again.
     fn beside(&self, tables: &Tables) -> Vec<Command> {
         let sas = tables

@@ -49,6 +49,8 @@ pub(super) enum Request {
     Interfaces(Vec<(IpAddr, u32)>),
     /// Links, addresses or routes have changed: offer the kernel again what it has refused.
     AskAgain,
+    /// A device that was gone is there again.
+    IsBack(Role),
     /// Whether a key manager's datagrams are to be handed on.
     HearIke(ike::Hearing),
     /// Send a key manager's datagram.
@@ -67,8 +69,8 @@ pub(super) enum Event {
         /// What the path takes, in octets of the IP packet.
         mtu: u16,
     },
-    /// A device is gone.
-    Gone(String),
+    /// A device is gone; told about once a second until it is there again.
+    Gone(Role),
     /// A kind of failure, told once in a while.
     Failed(String),
     /// A datagram for a key manager.
@@ -84,6 +86,25 @@ pub(super) struct Devices {
     pub(super) outside: Outside,
     pub(super) clear: Option<Clear>,
     pub(super) pool: Pool,
+}
+
+/// A TUN device by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The protected side.
+    Inside,
+    /// BYPASS traffic.
+    Clear,
+}
+
+impl Role {
+    /// In reports.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Role::Inside => "inside",
+            Role::Clear => "clear",
+        }
+    }
 }
 
 /// The ways between a worker and control.
@@ -125,20 +146,7 @@ pub(super) fn run(
     keepalive: Option<(Duration, Keepalive)>,
     ways: Ways,
 ) {
-    let mut sources = vec![Source::Inside];
     let wake = Arc::clone(&ways.wake);
-    let mut fds = vec![
-        poll::readable(wake.as_fd()),
-        poll::readable(devices.inside.as_fd()),
-    ];
-    if let Some(clear) = &devices.clear {
-        sources.push(Source::Clear);
-        fds.push(poll::readable(clear.as_fd()));
-    }
-    for (inlet, fd) in devices.outside.inlets() {
-        sources.push(Source::Outside(inlet));
-        fds.push(poll::readable(fd));
-    }
     let mut worker = Worker {
         datapath,
         devices,
@@ -151,11 +159,18 @@ pub(super) fn run(
         canary: Canary::default(),
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
+        gone: Vec::new(),
         now: Duration::ZERO,
         ways,
     };
+    let mut gone = Vec::new();
+    let (mut sources, mut fds) = polled(devices, &wake, &gone);
     let mut published = Duration::ZERO;
     loop {
+        if gone != worker.gone {
+            gone.clone_from(&worker.gone);
+            (sources, fds) = polled(devices, &wake, &gone);
+        }
         if let Err(error) = poll::wait(&mut fds, Some(PUBLISH)) {
             worker.fail(Failure::Read, &error);
         }
@@ -181,11 +196,32 @@ pub(super) fn run(
         if worker.now.saturating_sub(published) >= PUBLISH {
             published = worker.now;
             worker.keep_alive();
+            worker.miss_devices();
             worker.pass_canary();
             worker.publish();
         }
     }
     worker.publish();
+}
+
+/// What is waited for: to be woken first, then each device that is there.
+fn polled<'d>(
+    devices: &'d Devices,
+    wake: &'d Wake,
+    gone: &[Role],
+) -> (Vec<Source>, Vec<poll::PollFd<'d>>) {
+    let is_there = |role: &Role| !gone.contains(role);
+    let inside = (Role::Inside, Source::Inside, devices.inside.as_fd());
+    let clear = devices.clear.iter();
+    let clear = clear.map(|clear| (Role::Clear, Source::Clear, clear.as_fd()));
+    let tuns = [inside].into_iter().chain(clear);
+    let tuns = tuns.filter(|(role, ..)| is_there(role));
+    let inlets = devices.outside.inlets();
+    let inlets = inlets.map(|(inlet, fd)| (Source::Outside(inlet), fd));
+    let tuns = tuns.map(|(_, source, fd)| (source, fd));
+    let (sources, fds): (Vec<_>, Vec<_>) = tuns.chain(inlets).unzip();
+    let fds = [wake.as_fd()].into_iter().chain(fds);
+    (sources, fds.map(poll::readable).collect())
 }
 
 struct Worker<'d> {
@@ -202,6 +238,8 @@ struct Worker<'d> {
     counters: Counters,
     /// When each kind of failure was told last.
     told: [Option<Duration>; Failure::ALL.len()],
+    /// Devices that were removed and are not there again.
+    gone: Vec<Role>,
     /// Since the start; read once per batch.
     now: Duration,
     ways: Ways,
@@ -218,6 +256,7 @@ impl Worker<'_> {
                     let _ = done.send(());
                 }
                 Request::Interfaces(interfaces) => self.interfaces = interfaces,
+                Request::IsBack(role) => self.gone.retain(|gone| *gone != role),
                 Request::AskAgain => self.devices.outside.ask_again(),
                 Request::HearIke(hearing) => self.ike_hearing = hearing,
                 Request::Ike(datagram) => self.send_ike(&datagram),
@@ -283,7 +322,7 @@ impl Worker<'_> {
             match self.devices.inside.read(&self.devices.pool) {
                 Ok(Some(packet)) => self.leave(packet),
                 Ok(None) => break,
-                Err(error) => return self.unreadable(&self.devices.inside, &error),
+                Err(error) => return self.unreadable(Role::Inside, &error),
             }
         }
     }
@@ -299,7 +338,7 @@ impl Worker<'_> {
                     self.carry_out(verdict);
                 }
                 Ok(None) => break,
-                Err(error) => return self.unreadable(clear.tun(), &error),
+                Err(error) => return self.unreadable(Role::Clear, &error),
             }
         }
     }
@@ -432,15 +471,25 @@ impl Worker<'_> {
     }
 
     #[cold]
-    fn unreadable(&mut self, device: &Tun, error: &io::Error) {
+    fn unreadable(&mut self, role: Role, error: &io::Error) {
         if error.kind() == io::ErrorKind::OutOfMemory {
             self.counters.pool_empty += 1;
             return;
         }
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EIO | Errno::EBADFD) => self.tell(Event::Gone(device.name().to_owned())),
+            Some(Errno::EIO | Errno::EBADFD) => {
+                self.gone.push(role);
+                self.tell(Event::Gone(role));
+            }
             _ => self.fail(Failure::Read, error),
         }
+    }
+
+    /// Control may not have been told, or not have succeeded.
+    fn miss_devices(&self) {
+        self.gone
+            .iter()
+            .for_each(|role| self.tell(Event::Gone(*role)));
     }
 
     /// Counts a failure, and tells of it if none of its kind was told for a while.

@@ -108,6 +108,7 @@ fn worker(devices: &Devices) -> Worker<'_> {
         canary: Canary::default(),
         counters: Counters::default(),
         told: [None; Failure::ALL.len()],
+        gone: Vec::new(),
         now: Duration::ZERO,
         ways: ways().0,
     }
