@@ -4,7 +4,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use sealway_io::netlink::Netlink;
 
 use crate::host::{POLICIES, SAS, TUNNEL, done, exchange, for_host, hosts, sealway};
 

@@ -61,30 +61,34 @@ pub(super) fn segments(packet: &[u8], segmentation: Segmentation) -> Vec<Vec<u8>
     (0..whole.count()).map(segment).collect()
 }
 
-/// All trains that a super-packet leaves in.
-pub(super) fn trains(engine: &mut Engine, packet: Packet<()>) -> Vec<(Egress, Train)> {
-    let first = match engine.output(packet) {
-        Verdict::Sent(transmit) => transmit,
+/// All trains that a super-packet leaves in, each taken before the next is made.
+fn leave(engine: &mut Engine, packet: Packet<()>, mut take: impl FnMut(Egress, Train)) {
+    let mut next = match engine.output(packet) {
+        Verdict::Sent(transmit) => Some(transmit),
         other => panic!("not sent: {other:?}"),
     };
-    let mut transmits = vec![first];
-    transmits.extend(std::iter::from_fn(|| engine.more()));
-    let parts = |transmit: Transmit| {
+    while let Some(transmit) = next {
         let (egress, train, offload) = transmit.into_parts();
         assert_eq!(offload, Offload::default());
-        (egress, train)
-    };
-    transmits.into_iter().map(parts).collect()
+        take(egress, train);
+        next = engine.more();
+    }
+}
+
+pub(super) fn trains(engine: &mut Engine, packet: Packet<()>) -> Vec<(Egress, Train)> {
+    let mut trains = Vec::new();
+    leave(engine, packet, |egress, train| trains.push((egress, train)));
+    trains
 }
 
 /// What arrives of a super-packet at the other end.
 pub(super) fn through(a: &mut Engine, b: &mut Engine, packet: Packet<()>) -> Vec<Vec<u8>> {
     let mut arrived = Vec::new();
-    for (egress, train) in trains(a, packet) {
+    leave(a, packet, |egress, train| {
         for segment in train.segments() {
             arrived.push(deliver(b, arrive(egress, segment)));
         }
-    }
+    });
     assert!(a.stats().balances() && b.stats().balances());
     arrived
 }
