@@ -365,7 +365,8 @@ impl Daemon {
     }
 
     fn apply_picture(&mut self, picture: Picture) {
-        if picture.mtu != self.picture.mtu {
+        // What was learned of paths was learned by other ways: they are found out anew.
+        if (picture.mtu, &picture.interfaces) != (self.picture.mtu, &self.picture.interfaces) {
             self.change(Command::SetLinkMtu(picture.mtu));
         }
         if picture.local != self.picture.local {
