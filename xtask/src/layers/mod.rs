@@ -14,7 +14,8 @@ use crate::source;
 use crate::workspace::{self, Crate, is_test_file, rust_files, shown};
 
 /// The crates without clock, socket, thread, log and randomness.
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
+    "sealway-classify",
     "sealway-core",
     "sealway-crypto",
     "sealway-packet",
