@@ -3,7 +3,7 @@
 //! Addresses and control messages cross this border as octets; [`crate::control`] and
 //! [`crate::address`] read and write them in safe code.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -71,28 +71,25 @@ pub(crate) fn option(
     Ok((length as usize).min(value.len()))
 }
 
-/// Sends one datagram to `name` with the control messages.
+/// Sends one datagram, which the parts are together, to `name` with the control messages.
 #[inline]
 pub(crate) fn send_message(
     fd: BorrowedFd<'_>,
     name: &[u8],
-    octets: &[u8],
+    parts: &[IoSlice<'_>],
     control: &[u8],
 ) -> io::Result<()> {
-    let mut part = libc::iovec {
-        iov_base: octets.as_ptr().cast_mut().cast(),
-        iov_len: octets.len(),
-    };
     let mut header = empty_header();
     header.msg_name = name.as_ptr().cast_mut().cast();
     header.msg_namelen = name.len() as socklen_t;
-    header.msg_iov = &mut part;
-    header.msg_iovlen = 1;
+    header.msg_iov = parts.as_ptr().cast_mut().cast();
+    header.msg_iovlen = parts.len() as _;
     header.msg_control = control.as_ptr().cast_mut().cast();
     header.msg_controllen = control.len() as _;
-    // SAFETY: every pointer in the header comes from a slice or a variable that lives across the
-    // call, with its own length beside it; sendmsg only reads through them, so the casts to
-    // mutable pointers that its type asks for are never used to write.
+    // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`. Every pointer in the header
+    // comes from a slice that lives across the call, with its own length beside it; sendmsg only
+    // reads through them, so the casts to mutable pointers that its type asks for are never used to
+    // write.
     let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &header, libc::MSG_NOSIGNAL) };
     if sent < 0 {
         return Err(io::Error::last_os_error());

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use sealway_core::{Admitted, AdmittedPart, Transmit};
 use sealway_io::clear::Clear;
-use sealway_io::outside::Outside;
+use sealway_io::outside::{Gathering, Outside};
 use sealway_io::tun::Tun;
 use sealway_io::{Device, SendError};
 use sealway_packet::{Egress, Packet};
@@ -24,23 +24,25 @@ pub struct Exits<'a> {
     pub interfaces: &'a [(IpAddr, u32)],
 }
 
-/// Sends what the engine let out.
+/// Sends what the engine let out, or has it wait for what it may leave together with.
 ///
 /// # Errors
-/// Why it could not leave, and where to.
-pub fn transmit(transmit: Transmit, exits: &Exits<'_>) -> Result<(), (Option<IpAddr>, SendError)> {
+/// Why it could not leave in the clear. What fails of the rest `waiting` tells.
+pub fn transmit(
+    transmit: Transmit,
+    exits: &Exits<'_>,
+    waiting: &mut Gathering,
+) -> Result<(), SendError> {
     let (mut egress, train, offload) = transmit.into_parts();
     match &mut egress {
         Egress::Payload(outer) | Egress::Whole(outer) => {
             outer.interface = interface_of(outer.source, exits.interfaces);
-            let destination = Some(outer.destination);
-            let sent = exits.outside.send(&egress, &train);
-            sent.map_err(|error| (destination, error))
+            exits.outside.gather(waiting, &egress, train);
+            Ok(())
         }
         Egress::Clear => {
             let no_device = SendError::Unsupported("clear packets: there is no clear device");
-            let clear = exits.clear.ok_or((None, no_device))?;
-            clear.send(&train, &offload).map_err(|error| (None, error))
+            exits.clear.ok_or(no_device)?.send(&train, &offload)
         }
     }
 }

@@ -7,6 +7,7 @@
 //! send-only sockets beside those that receive (see `sockets.rs`).
 
 mod errors;
+mod gather;
 mod pooled;
 mod receive;
 mod restore;
@@ -27,6 +28,7 @@ use sealway_wire::TooBig;
 use crate::netlink::{self, Netlink};
 use crate::offload::Kinds;
 
+pub use gather::Gathering;
 pub use pooled::Pooled;
 pub use receive::BATCH;
 use sockets::{Family, Sockets};

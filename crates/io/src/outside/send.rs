@@ -1,6 +1,6 @@
 //! Sending.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::PoisonError;
@@ -9,6 +9,7 @@ use sealway_packet::{DontFragment, Egress, Encapsulation, Outer, Train};
 
 use super::Outside;
 use super::sockets::{Family, Sockets};
+use super::trains::Way;
 use crate::SendError;
 use crate::address::Name;
 use crate::control::{Control, push_source};
@@ -18,6 +19,17 @@ use crate::sys;
 const MOST_SEGMENTS: usize = 64;
 /// … and octets of them together: what fits a UDP datagram over IPv4.
 const MOST_OCTETS: usize = 65_507;
+
+/// Octets that one call sends in datagrams of `size` octets.
+#[inline]
+pub(super) fn most_at_once(size: usize) -> usize {
+    size * (MOST_OCTETS / size.max(1)).clamp(1, MOST_SEGMENTS)
+}
+
+/// The way that a train takes.
+fn way(outer: &Outer) -> Way {
+    (Family::of(outer.destination), outer.interface)
+}
 
 /// What has become of a train.
 enum Sent {
@@ -56,6 +68,107 @@ impl Outside {
     /// # Errors
     /// The first failure; segments before it have left.
     pub fn send(&self, egress: &Egress, train: &Train) -> Result<(), SendError> {
+        match train.contiguous() {
+            Some((octets, size @ 1..)) => octets
+                .chunks(most_at_once(size))
+                .try_for_each(|part| self.send_parts(egress, &[IoSlice::new(part)], size)),
+            _ => self.send_each(egress, train.segments()),
+        }
+    }
+
+    /// Sends what the parts are together, in datagrams of `size` octets; no more of them than
+    /// [`most_at_once`] says, and each in one part.
+    ///
+    /// # Errors
+    /// As [`send`](Outside::send).
+    pub(super) fn send_parts(
+        &self,
+        egress: &Egress,
+        parts: &[IoSlice<'_>],
+        size: usize,
+    ) -> Result<(), SendError> {
+        let octets: usize = parts.iter().map(|part| part.len()).sum();
+        let together = if octets > size {
+            self.send_together(egress, parts, size)?
+        } else {
+            Sent::Nothing
+        };
+        if let Sent::AsTrain = together {
+            return Ok(());
+        }
+        self.send_each(egress, parts.iter().flat_map(|part| part.chunks(size)))?;
+        if let (Sent::Refused(error), Egress::Payload(outer)) = (together, egress) {
+            self.trains.put_off(way(outer), &error);
+        }
+        Ok(())
+    }
+
+    fn send_each<'s>(
+        &self,
+        egress: &Egress,
+        mut segments: impl Iterator<Item = &'s [u8]>,
+    ) -> Result<(), SendError> {
+        let (outer, sockets) = self.sockets(egress)?;
+        let (socket, port) = self.way(sockets, egress, outer)?;
+        let name = Name::ip(outer.destination, port, outer.interface);
+        let control = control(egress, outer);
+        segments.try_for_each(|segment| {
+            let segment = [IoSlice::new(segment)];
+            sys::send_message(socket, name.octets(), &segment, control.octets())
+                .map_err(|error| self.failure(egress, outer, error))
+        })
+    }
+
+    /// Datagrams at once, where the kernel cuts them apart again (`UDP_SEGMENT`).
+    ///
+    /// # Errors
+    /// As [`send`](Outside::send). What the kernel refuses as a train is no error: it is to be sent
+    /// segment by segment, which says whether it was the train that was wrong, or a size or a source
+    /// (EINVAL may mean any of them).
+    fn send_together(
+        &self,
+        egress: &Egress,
+        parts: &[IoSlice<'_>],
+        size: usize,
+    ) -> Result<Sent, SendError> {
+        let (outer, sockets) = self.sockets(egress)?;
+        let (
+            Egress::Payload(_),
+            Encapsulation::Udp {
+                source,
+                destination,
+            },
+            Ok(size),
+        ) = (egress, outer.encapsulation, u16::try_from(size))
+        else {
+            return Ok(Sent::Nothing);
+        };
+        if source != self.port || !self.trains.are_due(way(outer)) {
+            return Ok(Sent::Nothing);
+        }
+        let pair = &sockets.towards(outer.interface)?.udp_trains;
+        let may_fragment = outer.dont_fragment == DontFragment::Clear;
+        let socket = match outer.dont_fragment {
+            DontFragment::Set => pair.probing.as_fd(),
+            DontFragment::Clear => pair.fragmenting.as_fd(),
+        };
+        let name = Name::ip(outer.destination, destination, outer.interface);
+        let mut control = control(egress, outer);
+        control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
+        match sys::send_message(socket, name.octets(), parts, control.octets()) {
+            Ok(()) => Ok(Sent::AsTrain),
+            // Of a train the kernel fragments nothing.
+            Err(error) if may_fragment && (is_too_big(&error) || is_refusal(&error)) => {
+                Ok(Sent::Nothing)
+            }
+            Err(error) if is_refusal(&error) => Ok(Sent::Refused(error)),
+            Err(error) => Err(self.failure(egress, outer, error)),
+        }
+    }
+
+    /// The facts of the outer header, and the sockets of its family.
+    #[inline]
+    fn sockets<'a>(&self, egress: &'a Egress) -> Result<(&'a Outer, &Sockets), SendError> {
         let outer = match egress {
             Egress::Payload(outer) | Egress::Whole(outer) => outer,
             Egress::Clear => return Err(SendError::Unsupported("clear packets")),
@@ -71,81 +184,7 @@ impl Outside {
                 Family::V4 => "IPv4: no address of ours is IPv4",
                 Family::V6 => "IPv6: no address of ours is IPv6",
             }))?;
-        let together = if train.count() > 1 {
-            self.send_train(sockets, egress, outer, train)?
-        } else {
-            Sent::Nothing
-        };
-        if let Sent::AsTrain = together {
-            return Ok(());
-        }
-        let (socket, port) = self.way(sockets, egress, outer)?;
-        let name = Name::ip(outer.destination, port, outer.interface);
-        let control = control(egress, outer);
-        for segment in train.segments() {
-            sys::send_message(socket, name.octets(), segment, control.octets())
-                .map_err(|error| self.failure(egress, outer, error))?;
-        }
-        if let Sent::Refused(error) = together {
-            self.trains.put_off((family, outer.interface), &error);
-        }
-        Ok(())
-    }
-
-    /// All segments at once, where the kernel cuts them apart again (`UDP_SEGMENT`).
-    ///
-    /// # Errors
-    /// As [`send`](Outside::send). What the kernel refuses as a train is no error: it is to be sent
-    /// segment by segment, which says whether it was the train that was wrong, or a size or a source
-    /// (EINVAL may mean any of them).
-    fn send_train(
-        &self,
-        sockets: &Sockets,
-        egress: &Egress,
-        outer: &Outer,
-        train: &Train,
-    ) -> Result<Sent, SendError> {
-        let (
-            Egress::Payload(_),
-            Some((octets, step)),
-            Encapsulation::Udp {
-                source,
-                destination,
-            },
-        ) = (egress, train.contiguous(), outer.encapsulation)
-        else {
-            return Ok(Sent::Nothing);
-        };
-        let Ok(size) = u16::try_from(step) else {
-            return Ok(Sent::Nothing);
-        };
-        let way = (Family::of(outer.destination), outer.interface);
-        if source != self.port || step == 0 || !self.trains.are_due(way) {
-            return Ok(Sent::Nothing);
-        }
-        let pair = &sockets.towards(outer.interface)?.udp_trains;
-        let may_fragment = outer.dont_fragment == DontFragment::Clear;
-        let socket = match outer.dont_fragment {
-            DontFragment::Set => pair.probing.as_fd(),
-            DontFragment::Clear => pair.fragmenting.as_fd(),
-        };
-        let name = Name::ip(outer.destination, destination, outer.interface);
-        let mut control = control(egress, outer);
-        control.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
-        let at_once = step * (MOST_SEGMENTS.min(MOST_OCTETS / step)).max(1);
-        for (number, part) in octets.chunks(at_once).enumerate() {
-            match sys::send_message(socket, name.octets(), part, control.octets()) {
-                Ok(()) => {}
-                Err(error) if number > 0 => return Err(self.failure(egress, outer, error)),
-                // Of a train the kernel fragments nothing.
-                Err(error) if may_fragment && (is_too_big(&error) || is_refusal(&error)) => {
-                    return Ok(Sent::Nothing);
-                }
-                Err(error) if is_refusal(&error) => return Ok(Sent::Refused(error)),
-                Err(error) => return Err(self.failure(egress, outer, error)),
-            }
-        }
-        Ok(Sent::AsTrain)
+        Ok((outer, sockets))
     }
 
     /// The socket, and the port to send to.

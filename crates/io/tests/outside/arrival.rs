@@ -6,7 +6,7 @@ use crate::common::{ip, until};
 use crate::{PORT, UDP, arrived, hosts, may_fragment, numbered, ones_complement, outer4, outer6};
 use sealway_io::fault::{Faults, Prng, Rates};
 use sealway_io::netlink::{Address, Netlink};
-use sealway_io::outside::{Inlet, Pooled, Received, Stop, UdpKind};
+use sealway_io::outside::{Gathering, Inlet, Pooled, Received, Stop, UdpKind};
 use sealway_io::{Device, SendError, poll};
 use sealway_packet::{Arrival, DontFragment, Egress, Encapsulation, Outer, Pool, SizeClass, Train};
 
@@ -83,6 +83,76 @@ fn a_gapless_train_is_sent_and_received_at_once_and_keeps_its_facts() {
         assert_eq!(arrived, sent);
         assert_eq!(left.outside.counters().trains_refused, 0);
     }
+}
+
+#[test]
+fn trains_and_single_datagrams_leave_together_whole_and_in_order() {
+    let (left, right) = hosts(1500);
+    for (outer, inlet) in [(outer4(UDP), Inlet::Udp4), (outer6(UDP), Inlet::Udp6)] {
+        let mut waiting = Gathering::default();
+        let mut sent = Vec::new();
+        // Some fill a call, some are too small to be joined or too long, one ends a train.
+        for (number, (count, last)) in [(40, 1400), (1, 1400), (12, 300), (1, 80), (1, 90)]
+            .into_iter()
+            .enumerate()
+        {
+            let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+            let size = if count == 1 { last } else { 1400 };
+            train.set_segments(100, size, 0, count, (size, last));
+            for index in 0..train.count() {
+                train
+                    .segment_mut(index)
+                    .fill((50 * number + index) as u8 | 1);
+            }
+            sent.extend(train.segments().map(<[u8]>::to_vec));
+            left.outside
+                .gather(&mut waiting, &Egress::Payload(outer), train);
+        }
+        left.outside.flush(&mut waiting);
+        assert!(waiting.poll_failure().is_none());
+        let (_, fd) = right.outside.inlets().find(|(i, _)| *i == inlet).unwrap();
+        let mut arrived = Vec::new();
+        while arrived.len() < sent.len() {
+            let all = until(fd, || {
+                let all = right.receive_now(inlet);
+                (!all.is_empty()).then_some(all)
+            });
+            for received in all {
+                let Received::Packet(packet) = received else {
+                    panic!("{received:?}");
+                };
+                arrived.extend(packet.train.segments().map(<[u8]>::to_vec));
+            }
+        }
+        assert_eq!(arrived, sent);
+        assert_eq!(left.outside.counters().trains_refused, 0);
+    }
+}
+
+#[test]
+fn what_cannot_leave_is_told_with_its_destination_and_keeps_no_other_from_leaving() {
+    let (left, right) = hosts(1280);
+    let mut waiting = Gathering::default();
+    let outer = outer4(UDP);
+    let gather = |waiting: &mut Gathering, size| {
+        let mut train = Pool::new(1, 1).take(SizeClass::Large).unwrap();
+        train.set_segments(100, size, 0, 2, (size, size));
+        train.segment_mut(0).fill(1);
+        train.segment_mut(1).fill(2);
+        left.outside.gather(waiting, &Egress::Payload(outer), train);
+    };
+    gather(&mut waiting, 1300);
+    gather(&mut waiting, 1000);
+    left.outside.flush(&mut waiting);
+    let (destination, error) = waiting.poll_failure().unwrap();
+    assert_eq!(destination, outer.destination);
+    assert!(
+        matches!(error, SendError::TooBig { mtu: Some(1280) }),
+        "{error}"
+    );
+    assert!(waiting.poll_failure().is_none());
+    let packet = right.receive_packet(Inlet::Udp4);
+    assert_eq!(packet.train.segments().map(<[u8]>::len).max(), Some(1000));
 }
 
 #[test]

@@ -24,9 +24,11 @@ const OUTSIDE: &str = "outside";
 /// Octets that the sockets' buffers should hold.
 const BUFFER: usize = 4 << 20;
 
-/// Buffers of each size. A packet's buffer is back before the next packet is read; each reader
-/// holds one of each while it waits.
-const BUFFERS: usize = 8;
+/// Large buffers. A packet's buffer is back before the next packet is read; each reader holds one
+/// while it waits.
+const LARGE: usize = 8;
+/// Small buffers: as many more as wait to be sent together.
+const SMALL: usize = 32;
 
 /// Opens the outside in the calling thread's namespace. It comes first: a port in use should not
 /// make a device flicker.
@@ -53,7 +55,7 @@ pub(super) fn open(config: &Config, outside: Outside) -> anyhow::Result<Devices>
         inside,
         clear,
         outside,
-        pool: Pool::new(BUFFERS, BUFFERS),
+        pool: Pool::new(SMALL, LARGE),
     })
 }
 

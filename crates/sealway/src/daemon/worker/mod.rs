@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use sealway_core::{Admitted, Datapath, Keepalive, Time, Verdict};
 use sealway_io::SendError;
 use sealway_io::clear::Clear;
-use sealway_io::outside::{Inlet, Outside, Received, Stop, UdpKind};
+use sealway_io::outside::{Gathering, Inlet, Outside, Received, Stop, UdpKind};
 use sealway_io::poll;
 use sealway_io::readiness::Wake;
 use sealway_io::tun::Tun;
@@ -153,6 +153,7 @@ pub(super) fn run(
         own: Own::new(addresses, devices.outside.port()),
         let_out: LetOut::new(),
         interfaces: Vec::new(),
+        waiting: Gathering::default(),
         ike_hearing: ike::Hearing::default(),
         ike: ike::Queue::default(),
         keepalive,
@@ -186,6 +187,7 @@ pub(super) fn run(
             worker.carry_out(verdict);
             worker.send_more();
         }
+        worker.flush();
         let ready = readable
             .iter()
             .zip(&sources)
@@ -198,6 +200,7 @@ pub(super) fn run(
             worker.keep_alive();
             worker.miss_devices();
             worker.pass_canary();
+            worker.flush();
             worker.publish();
         }
     }
@@ -230,6 +233,8 @@ struct Worker<'d> {
     own: Own,
     let_out: LetOut,
     interfaces: Vec<(IpAddr, u32)>,
+    /// Empty whenever the worker waits.
+    waiting: Gathering,
     ike_hearing: ike::Hearing,
     /// Datagrams that wait for control to hand them on.
     ike: ike::Queue,
@@ -301,6 +306,7 @@ impl Worker<'_> {
             }
         }
         self.heed();
+        self.flush();
         while let Some(made) = self.datapath.poll_originated() {
             self.deliver(made);
         }
@@ -413,13 +419,27 @@ impl Worker<'_> {
                     clear: self.devices.clear.as_ref(),
                     interfaces: &self.interfaces,
                 };
-                if let Err((destination, error)) = adaptor::transmit(transmit, &exits) {
-                    self.not_sent(destination, &error);
+                if let Err(error) = adaptor::transmit(transmit, &exits, &mut self.waiting) {
+                    self.not_sent(None, &error);
                 }
+                self.tell_failures();
             }
             Verdict::Delivered(admitted) => self.deliver(admitted),
             // The engine has counted it.
             Verdict::Dropped(_) | Verdict::Held | Verdict::Pending | Verdict::Consumed => {}
+        }
+    }
+
+    /// Sends what waits for company. To be called where no more is read for now.
+    fn flush(&mut self) {
+        self.devices.outside.flush(&mut self.waiting);
+        self.tell_failures();
+    }
+
+    #[inline]
+    fn tell_failures(&mut self) {
+        while let Some((destination, error)) = self.waiting.poll_failure() {
+            self.not_sent(Some(destination), &error);
         }
     }
 

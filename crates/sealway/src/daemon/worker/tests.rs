@@ -101,6 +101,7 @@ fn worker(devices: &Devices) -> Worker<'_> {
         devices,
         own: Own::new(&[], 4500),
         let_out: LetOut::new(),
+        waiting: Gathering::default(),
         interfaces: vec![("127.0.0.1".parse().unwrap(), 1)],
         ike_hearing: ike::Hearing::Nobody,
         ike: ike::Queue::default(),
