@@ -42,9 +42,20 @@ impl SizeClass {
 /// A train that is dropped finds its own way home, from whichever thread drops it.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    small: Arc<ArrayQueue<Box<[u8]>>>,
-    large: Arc<ArrayQueue<Box<[u8]>>>,
+    small: Arc<Home>,
+    large: Arc<Home>,
 }
+
+/// Where the buffers of one class are. What came back last is lent first, for it may still be in the
+/// processor's cache: of large buffers that take turns most would not.
+#[derive(Debug)]
+pub(crate) struct Home {
+    near: ArrayQueue<Box<[u8]>>,
+    far: ArrayQueue<Box<[u8]>>,
+}
+
+/// Buffers of one class that are kept near: as many as a packet and its segments need.
+const NEAR: usize = 2;
 
 impl Pool {
     /// A pool of `small` and `large` buffers.
@@ -64,26 +75,45 @@ impl Pool {
             SizeClass::Small => &self.small,
             SizeClass::Large => &self.large,
         };
-        let octets = home.pop()?;
+        let octets = home.lend()?;
         Some(Train::over(octets, Some(Arc::clone(home))))
     }
 
     /// How many buffers of the class are at home.
     pub fn available(&self, class: SizeClass) -> usize {
         match class {
-            SizeClass::Small => self.small.len(),
-            SizeClass::Large => self.large.len(),
+            SizeClass::Small => self.small.available(),
+            SizeClass::Large => self.large.available(),
         }
     }
 }
 
-fn filled(count: usize, class: SizeClass) -> Arc<ArrayQueue<Box<[u8]>>> {
-    let queue = ArrayQueue::new(count);
-    for _ in 0..count {
-        // The queue was made for exactly this many.
-        let _ = queue.push(vec![0; class.octets()].into_boxed_slice());
+impl Home {
+    fn lend(&self) -> Option<Box<[u8]>> {
+        self.near.pop().or_else(|| self.far.pop())
     }
-    Arc::new(queue)
+
+    /// A home that is full never lent this buffer; it is freed then.
+    pub(crate) fn take_back(&self, octets: Box<[u8]>) {
+        if let Err(octets) = self.near.push(octets) {
+            let _ = self.far.push(octets);
+        }
+    }
+
+    fn available(&self) -> usize {
+        self.near.len() + self.far.len()
+    }
+}
+
+fn filled(count: usize, class: SizeClass) -> Arc<Home> {
+    let home = Home {
+        near: ArrayQueue::new(NEAR),
+        far: ArrayQueue::new(count),
+    };
+    for _ in 0..count {
+        home.take_back(vec![0; class.octets()].into_boxed_slice());
+    }
+    Arc::new(home)
 }
 
 #[cfg(test)]
@@ -99,6 +129,25 @@ mod tests {
         drop(train);
         assert_eq!(pool.available(SizeClass::Small), 1);
         assert!(pool.take(SizeClass::Small).is_some());
+    }
+
+    #[test]
+    fn the_buffer_that_came_back_last_is_lent_next() {
+        let pool = Pool::new(8, 8);
+        let take = || {
+            pool.take(SizeClass::Large).map(|mut train| {
+                let place = train.buffer_mut().as_ptr();
+                (train, place)
+            })
+        };
+        let mut held: Vec<_> = std::iter::from_fn(take).collect();
+        assert_eq!((held.len(), pool.available(SizeClass::Large)), (8, 0));
+        let last = held.pop().map(|(_, place)| place);
+        assert_eq!(take().map(|(_, place)| place), last);
+        drop(held);
+        assert_eq!(pool.available(SizeClass::Large), 8);
+        let (first, again) = (take(), take());
+        assert_ne!(first.map(|(_, place)| place), again.map(|(_, place)| place));
     }
 
     #[test]

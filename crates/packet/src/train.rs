@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crossbeam_queue::ArrayQueue;
+use crate::pool::Home;
 
 use crate::{Pool, SizeClass};
 
@@ -25,7 +25,7 @@ pub struct NoRoom;
 /// trailers by [`grow`](Train::grow), so a transform treats a train as it would a packet.
 pub struct Train {
     octets: Box<[u8]>,
-    home: Option<Arc<ArrayQueue<Box<[u8]>>>>,
+    home: Option<Arc<Home>>,
     base: u32,
     stride: u32,
     head: u32,
@@ -42,7 +42,7 @@ impl Train {
     /// Room that devices leave behind a packet they read: padding and the longest ICV, twice.
     pub const TAILROOM: usize = 128;
 
-    pub(crate) fn over(octets: Box<[u8]>, home: Option<Arc<ArrayQueue<Box<[u8]>>>>) -> Self {
+    pub(crate) fn over(octets: Box<[u8]>, home: Option<Arc<Home>>) -> Self {
         let stride = octets.len() as u32;
         Train {
             octets,
@@ -330,8 +330,7 @@ impl Train {
 impl Drop for Train {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            // A home that is full never lent this buffer; it is freed then.
-            let _ = home.push(std::mem::take(&mut self.octets));
+            home.take_back(std::mem::take(&mut self.octets));
         }
     }
 }
