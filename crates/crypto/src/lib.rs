@@ -26,7 +26,7 @@
 //! error when the context is made.
 //!
 //! # Keys in memory
-//! [`SecretKey`] clears its octets when dropped. The contexts of both providers clear key schedules,
+//! [`SecretKey`] clears its octets when dropped. The contexts of all providers clear key schedules,
 //! hash subkeys and HMAC mid-states when dropped. Not cleared: what the compiler leaves on the stack
 //! when a context is moved into its box.
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ mod aws_lc;
 mod iv;
 mod numbers;
 mod provider;
+mod ring;
 mod rust_crypto;
 mod secret;
 mod suite;
@@ -55,6 +56,7 @@ pub use numbers::{Numbers, Sequence};
 pub use provider::{
     Context, KeyError, Mac, Misuse, Provider, Rejected, context, mac, preferred, providers,
 };
+pub use ring::Ring;
 pub use rust_crypto::RustCrypto;
 pub use secret::{HexError, SecretKey};
 pub use suite::{Suite, SuiteError};

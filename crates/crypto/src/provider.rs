@@ -1,6 +1,6 @@
 //! What a provider offers, and which one serves a suite.
 
-use crate::{Authentication, AwsLc, Numbers, RustCrypto, Suite};
+use crate::{Authentication, AwsLc, Numbers, Ring, RustCrypto, Suite, ring};
 
 /// An implementation of some of the suites.
 pub trait Provider: Send + Sync {
@@ -78,17 +78,20 @@ pub trait Mac: Send + Sync {
 
 /// Every provider.
 pub fn providers() -> &'static [&'static dyn Provider] {
-    &[&AwsLc, &RustCrypto]
+    &[&AwsLc, &Ring, &RustCrypto]
 }
 
 /// The provider that [`context`] takes for this suite: whichever is faster per packet.
 ///
-/// aws-lc is, in every combined mode it has: AES-128-GCM takes it two thirds of RustCrypto's time.
+/// aws-lc is, in every combined mode it has: AES-128-GCM takes it two thirds of RustCrypto's time. But
+/// for AES-GCM on processors with VAES and without AVX-512, for which it has no code and ring has: 265
+/// ns a packet of 1408 octets instead of 450.
 ///
 /// With an integrity algorithm RustCrypto is: aws-lc copies and clears a context of 1.2 KB for every
 /// HMAC, which costs 100 to 150 ns on 190 to 270 at 64 octets, and wins 3 % at 1400 with CBC only.
 pub fn preferred(suite: &Suite) -> &'static dyn Provider {
     match suite.authentication() {
+        None if Ring.supports(suite) && ring::is_faster() => &Ring,
         None if AwsLc.supports(suite) => &AwsLc,
         None | Some(_) => &RustCrypto,
     }

@@ -1,11 +1,14 @@
-//! Both providers make the same octets and open each other's packets; nothing tampered with opens.
+//! All providers make the same octets and open each other's packets; nothing tampered with opens.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::{EXTENDED, SHORT, any_context, any_text, pairs};
-use crate::{AwsLc, Context, Misuse, Numbers, Provider, Rejected, RustCrypto, Sequence, Suite};
+use crate::{
+    AwsLc, Context, Misuse, Numbers, Provider, Rejected, Ring, RustCrypto, Sequence, Suite,
+    providers,
+};
 
 /// A packet to seal with any suite: of keys and IV the suite takes what it needs.
 #[derive(Clone, Debug)]
@@ -90,12 +93,26 @@ fn aws_lc_has_all_but_ccm_and_xcbc_and_rust_crypto_has_all() {
     assert!(Suite::all().all(|suite| RustCrypto.supports(&suite)));
 }
 
+#[test]
+fn ring_has_aes_gcm_of_two_lengths_and_no_mac() {
+    let has: Vec<_> = Suite::all().filter(|suite| Ring.supports(suite)).collect();
+    let names: Vec<_> = has.iter().map(Suite::name).collect();
+    assert_eq!(names, ["aes-128-gcm-16", "aes-256-gcm-16"]);
+    assert!(
+        Ring.mac(crate::Authentication::HmacSha256_128, &[1; 32])
+            .is_err()
+    );
+}
+
 proptest! {
     #[test]
     fn providers_make_the_same_octets_and_open_each_others(input in input(shared())) {
-        let contexts = [input.context(&AwsLc), input.context(&RustCrypto)];
-        let sealed = contexts.each_ref().map(|context| input.seal(&**context));
-        prop_assert_eq!(&sealed[0], &sealed[1]);
+        let able = providers().iter().filter(|provider| provider.supports(&input.suite));
+        let contexts: Vec<_> = able.map(|provider| input.context(*provider)).collect();
+        let sealed: Vec<_> = contexts.iter().map(|context| input.seal(&**context)).collect();
+        for other in &sealed {
+            prop_assert_eq!(&sealed[0], other);
+        }
         for context in &contexts {
             let (text, icv) = &sealed[0];
             prop_assert_eq!(input.open(&**context, text, icv), Ok(input.text.clone()));

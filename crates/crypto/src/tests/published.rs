@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Tally, hex, read};
 use crate::{
-    Authentication, Encryption, Numbers, Provider, Sequence, Suite, providers, rust_crypto,
+    Authentication, Encryption, Numbers, Provider, Ring, Sequence, Suite, providers, rust_crypto,
 };
 
 /// A packet with what it was sealed from.
@@ -125,13 +125,22 @@ fn esp_packets_of_the_rfcs_are_sealed_and_opened_by_each_provider() {
     for provider in providers() {
         let mut tally = Tally::default();
         for packet in &packets {
-            packet.sealed().check(*provider);
+            let sealed = packet.sealed();
+            if !provider.supports(&sealed.suite) {
+                tally.count("not its suite");
+                continue;
+            }
+            sealed.check(*provider);
             tally.count(match packet.icv_len {
                 0 => "without an ICV",
                 _ => "with its ICV",
             });
         }
-        tally.is([("with its ICV", 15), ("without an ICV", 4)]);
+        if provider.name() == Ring.name() {
+            tally.is([("with its ICV", 13), ("not its suite", 6)]);
+        } else {
+            tally.is([("with its ICV", 15), ("without an ICV", 4)]);
+        }
     }
 }
 
@@ -206,8 +215,8 @@ fn gmac_packet_of_draft_mcgrew_is_sealed_and_opened_by_each_provider() {
         ciphertext: text,
         icv: hex("f2a9a836e155106aa8dcd618e4099aaa"),
     };
-    for provider in providers() {
-        sealed.check(*provider);
+    for provider in [&crate::AwsLc as &dyn Provider, &crate::RustCrypto] {
+        sealed.check(provider);
     }
 }
 
@@ -223,7 +232,7 @@ struct CipherCase {
 #[test]
 fn ciphers_of_the_rfcs_and_nist_encrypt_and_decrypt_by_each_provider() {
     let cases: Vec<CipherCase> = read(include_str!("../../tests/vectors/ciphers.json"));
-    for provider in providers() {
+    for provider in [&crate::AwsLc as &dyn Provider, &crate::RustCrypto] {
         let mut tally = Tally::default();
         for case in &cases {
             // Which integrity algorithm stands beside the cipher does not change the ciphertext.
@@ -240,7 +249,7 @@ fn ciphers_of_the_rfcs_and_nist_encrypt_and_decrypt_by_each_provider() {
                 ciphertext: hex(&case.sealed),
                 icv: Vec::new(),
             };
-            sealed.check(*provider);
+            sealed.check(provider);
             tally.count(suite.encryption().name());
         }
         // RFC 3602 §4: 4 cases, NIST's multi-block messages: 10 per key length; RFC 3686 §6: 9.
