@@ -58,7 +58,8 @@ mod sealed {
     impl Sealed for u128 {}
 }
 
-/// The halves of the product: each bit of it depends on many of both factors.
+/// The halves of the product. Once is not enough where only a few low bits of a factor differ (the
+/// ports of one pair of hosts): whole buckets would stay empty and others overflow.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
@@ -89,7 +90,8 @@ impl Address for u32 {
     #[inline]
     fn mix(seed: &[u64; 4], source: Self, destination: Self, ports: u64) -> u64 {
         let addresses = u64::from(source) << 32 | u64::from(destination);
-        fold(addresses ^ seed[0], ports ^ seed[1])
+        let first = fold(addresses ^ seed[0], ports ^ seed[1]);
+        fold(first ^ seed[2], seed[3])
     }
 
     fn store(ends: &Self::Ends, [a, b, c, d]: [Self; 4]) {
@@ -136,7 +138,8 @@ impl Address for u128 {
         let high = |address: u128| (address >> 64) as u64;
         let a = fold(high(source) ^ seed[0], source as u64 ^ seed[1]);
         let b = fold(high(destination) ^ seed[1], destination as u64 ^ seed[2]);
-        fold(a ^ b.rotate_left(32) ^ seed[2], ports ^ seed[3])
+        let first = fold(a ^ b.rotate_left(32) ^ seed[2], ports ^ seed[3]);
+        fold(first ^ seed[0], seed[1])
     }
 
     fn store(ends: &Self::Ends, values: [Self; 4]) {

@@ -61,6 +61,28 @@ fn no_insert_or_delete_moves_more_than_512_entries() {
     assert!(most <= 512, "{most} were moved at once");
 }
 
+/// One multiplication left them in so few buckets that no directory was deep enough.
+#[test]
+fn the_ports_of_one_pair_spread_over_all_pages() {
+    let pair = |port: u16| Rule::<u32> {
+        source: Range::one(0x0001_0203),
+        destination: Range::one(0x0004_0506),
+        protocol: Some(17),
+        ports: Some([Range::ALL_PORTS, Range::one(port)]),
+    };
+    let mut writer = Writer::<u32>::new(Config {
+        rules: 60_000,
+        ..Config::default()
+    });
+    let mut change = writer.change();
+    for port in 0..60_000 {
+        let order = Order::new(0, u32::from(port));
+        change.insert(&pair(port), order, 0).unwrap();
+    }
+    change.commit().unwrap();
+    assert_eq!(writer.len(), 60_000);
+}
+
 #[test]
 fn a_change_that_fails_at_a_bound_leaves_nothing() {
     let mut writer = Writer::<u32>::new(Config {
