@@ -21,6 +21,7 @@ pub mod path;
 pub mod sad;
 pub mod selector;
 pub mod spd;
+mod sync;
 mod tables;
 mod time;
 pub mod verdict;

@@ -15,7 +15,13 @@ const LAYERS: [(&str, u8); 9] = [
     ("sealway", 4),
 ];
 /// What stands outside the house: tests and tools may use everything, and no room uses them.
-const OUTSIDE: [&str; 4] = ["sealway-interop", "sealway-oracle", "sealway-sim", "xtask"];
+const OUTSIDE: [&str; 5] = [
+    "sealway-interop",
+    "sealway-loom",
+    "sealway-oracle",
+    "sealway-sim",
+    "xtask",
+];
 /// Crates from elsewhere that bring clocks, sockets, threads, logs or randomness; layers 0 to 2
 /// but `sealway-io` do without.
 const WORLDLY: [&str; 13] = [

@@ -50,7 +50,10 @@ impl Roaming {
         outer: &Outer,
         sequence: u64,
     ) {
-        if !is_newest(sa, sequence) {
+        let Some(window) = &sa.runtime.replay else {
+            return;
+        };
+        if !window.is_at_edge(sequence) {
             return;
         }
         let Encapsulation::Udp { source: port, .. } = outer.encapsulation else {
@@ -62,6 +65,7 @@ impl Roaming {
             return;
         };
         let is_possible = can_be_sent_to(&new) && !local.contains(new.ip());
+        let is_possible = is_possible && window.is_newest(sequence);
         if is_possible && self.is_due(sa.serial, batch.now) && !sad.is_replaced(sa) {
             let sa = Arc::clone(sa);
             // What finds no place is told after the pause.
@@ -77,12 +81,6 @@ fn can_be_sent_to(peer: &SocketAddr) -> bool {
         IpAddr::V6(v6) => !(v6.is_multicast() || v6.is_unspecified() || v6.is_loopback()),
     };
     is_one_host && peer.port() != 0
-}
-
-/// Whether no number above this one, which was accepted, has been accepted before.
-fn is_newest(sa: &Sa, sequence: u64) -> bool {
-    let window = sa.runtime.replay.as_ref();
-    window.is_some_and(|window| window.top() == sequence)
 }
 
 #[cfg(test)]

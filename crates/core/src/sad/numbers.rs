@@ -4,9 +4,11 @@
 //! reserved there. Whoever keeps the storage is asked for more when half of what it reserved is
 //! used, and raises the limit once more of them are safe.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use super::published::Shown;
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Where an SA goes on that an earlier run began, and how far storage lets it go
 /// (see [`Command::Continue`](crate::Command::Continue)).
@@ -83,10 +85,12 @@ impl Outgoing {
         }
     }
 
-    /// The number that is next, or would be if it were not closed.
+    /// The number that is next, or would be if it were not closed: read first, since it is the
+    /// first that closing changes.
     pub(crate) fn next(&self) -> u64 {
+        let next = self.next.load(Acquire);
         match self.closed_at.load(Relaxed) {
-            0 => self.next.load(Relaxed),
+            0 => next,
             closed_at => closed_at,
         }
     }
@@ -100,7 +104,7 @@ impl Outgoing {
     /// [`take_late`](Self::take_late) has to be asked. None is ever given twice.
     #[inline]
     pub(crate) fn take(&self, count: u64) -> Option<u64> {
-        self.take_below(count, self.mark.load(Relaxed))
+        self.take_below(count, self.mark.load(Acquire))
     }
 
     #[inline]
@@ -129,10 +133,10 @@ impl Outgoing {
         count: u64,
         ask: impl FnOnce() -> bool,
     ) -> Result<u64, NoNumber> {
-        let end = self.end.load(Relaxed);
+        let end = self.end.load(Acquire);
         let taken = self.take_below(count, end);
         if end < self.last_end && ask() && taken.is_some() {
-            self.mark.store(end, Relaxed);
+            self.mark.store(end, Release);
         }
         match taken {
             Some(first) => Ok(first),
@@ -179,6 +183,7 @@ impl Outgoing {
         }
     }
 
+    /// Who sees that a number is reserved sees storage as it was when that was said.
     fn set_end(&self, last: u64) {
         let end = last.saturating_add(1).min(self.last_end);
         let next = self.next();
@@ -186,12 +191,13 @@ impl Outgoing {
             true => end,
             false => next + end.saturating_sub(next) / 2,
         };
-        self.mark.store(mark.min(end), Relaxed);
-        self.end.store(end, Relaxed);
+        self.mark.store(mark.min(end), Release);
+        self.end.store(end, Release);
     }
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

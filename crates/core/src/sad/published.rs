@@ -1,7 +1,8 @@
 //! Where an SA shows how far it has come, for a run that comes after it.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{
+
+use crate::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, Release},
 };
@@ -50,6 +51,7 @@ fn raise(word: &AtomicU64, number: u64) {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use sealway_crypto::Sequence;

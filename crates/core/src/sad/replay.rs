@@ -1,10 +1,12 @@
 //! The replay window (RFC 4303 §3.4.3, appendix A2).
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use sealway_crypto::Sequence;
 
 use super::published::Shown;
+use crate::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// How many numbers behind the highest one are remembered: 1 to 65 536.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,8 +52,8 @@ pub struct ReplayWindow {
     size: u64,
     form: Sequence,
     /// Where the window ends. Threads that store it at the same time may leave the lower value: the
-    /// window is wider for a moment then, which its words do not depend on.
-    top: AtomicU64,
+    /// window is wider until the next number above, which its words do not depend on.
+    edge: AtomicU64,
     /// The highest number that may be accepted, and from where on more is asked for.
     limit: AtomicU64,
     mark: AtomicU64,
@@ -79,6 +81,13 @@ impl Word {
     #[inline]
     const fn behind(self, block: u64) -> i32 {
         (block as u32).wrapping_sub((self.0 >> 32) as u32) as i32
+    }
+
+    /// The highest number in it, unless its block lies before `block`.
+    fn highest(self, block: u64) -> Option<u64> {
+        let ahead = u64::try_from(-i64::from(self.behind(block))).ok()?;
+        let highest = u64::from((self.0 as u32).checked_ilog2()?);
+        Some((block + ahead) * BLOCK + highest)
     }
 
     /// The word with the number accepted; `None` if it was before, or if its block has gone.
@@ -113,7 +122,7 @@ impl ReplayWindow {
         let window = ReplayWindow {
             size: u64::from(size.0),
             form,
-            top: AtomicU64::new(start),
+            edge: AtomicU64::new(start),
             limit: AtomicU64::new(u64::MAX),
             mark: AtomicU64::new(u64::MAX),
             wanted: AtomicU64::new(0),
@@ -136,7 +145,7 @@ impl ReplayWindow {
             };
             word.store(Word::new(block, bits).0, Relaxed);
         }
-        self.top.store(start, Relaxed);
+        self.edge.store(start, Relaxed);
     }
 
     /// Before the first packet: everything up to `start` counts as accepted, and nothing above
@@ -159,18 +168,18 @@ impl ReplayWindow {
     fn set_limit(&self, limit: u64) {
         let top = self.top();
         let mark = top + limit.saturating_sub(top) / 2;
-        self.limit.store(limit, Relaxed);
-        self.mark.store(mark, Relaxed);
+        self.limit.store(limit, Release);
+        self.mark.store(mark, Release);
     }
 
     /// Somebody has heard that there is not much left: until the end of it he need not be told.
     pub(crate) fn asked(&self) {
-        self.mark.store(self.limit.load(Relaxed), Relaxed);
+        self.mark.store(self.limit.load(Acquire), Release);
     }
 
     /// The highest number that may be accepted.
     pub fn limit(&self) -> u64 {
-        self.limit.load(Relaxed)
+        self.limit.load(Acquire)
     }
 
     /// The highest number that verified, accepted or not.
@@ -178,9 +187,29 @@ impl ReplayWindow {
         self.wanted.load(Relaxed).max(self.top())
     }
 
-    /// The highest number accepted.
+    /// The highest number accepted, by every word of the ring: what is kept beyond this window's
+    /// life has to be exact.
     pub fn top(&self) -> u64 {
-        self.top.load(Relaxed)
+        let edge = self.edge();
+        let words = self.words.iter().map(|word| Word(word.load(Relaxed)));
+        let later = words.filter_map(|word| word.highest(edge / BLOCK));
+        later.fold(edge, u64::max)
+    }
+
+    /// Whether no number above this one, which was accepted, has been.
+    pub(crate) fn is_newest(&self, sequence: u64) -> bool {
+        self.top() == sequence
+    }
+
+    /// Whether it may be the newest: a look, to spare the whole question.
+    #[inline]
+    pub(crate) fn is_at_edge(&self, sequence: u64) -> bool {
+        self.edge() == sequence
+    }
+
+    #[inline]
+    fn edge(&self) -> u64 {
+        self.edge.load(Relaxed)
     }
 
     /// The whole number that the 32 bits of a packet stand for: its own, or with ESN the one
@@ -191,7 +220,7 @@ impl ReplayWindow {
         if self.form == Sequence::Short {
             return u64::from(low);
         }
-        let top = self.top();
+        let top = self.edge();
         let (top_high, top_low) = (top >> 32, top as u32);
         let bottom = top_low.wrapping_sub(self.size as u32 - 1);
         let high = if u64::from(top_low) >= self.size - 1 {
@@ -228,7 +257,7 @@ impl ReplayWindow {
             return Commit::Replayed;
         }
         let mut answer = Commit::Accepted;
-        if sequence > self.mark.load(Relaxed) {
+        if sequence > self.mark.load(Acquire) {
             answer = self.beyond_mark(sequence);
             if answer == Commit::Unreserved {
                 return answer;
@@ -243,8 +272,8 @@ impl ReplayWindow {
         if !accepted {
             return Commit::Replayed;
         }
-        if sequence > self.top() {
-            self.top.store(sequence, Relaxed);
+        if sequence > self.edge() {
+            self.edge.store(sequence, Relaxed);
         }
         self.published.raise(sequence);
         answer
@@ -261,7 +290,7 @@ impl ReplayWindow {
 
     #[inline]
     fn is_inside(&self, sequence: u64) -> bool {
-        sequence != 0 && self.top().saturating_sub(sequence) < self.size
+        sequence != 0 && self.edge().saturating_sub(sequence) < self.size
     }
 
     #[inline]
@@ -272,6 +301,7 @@ impl ReplayWindow {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
