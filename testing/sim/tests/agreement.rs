@@ -49,11 +49,12 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn every_way_to_drop_a_packet_is_taken() {
     let tally = play(2_000_000, 250, Options::default());
-    // What needs more than two engines in memory: a worker's own device, one that hands over
-    // super-packets, an empty pool, a bug; a key manager.
+    // What needs more than two engines in memory: a worker's own device, one that leaves work to
+    // us, an empty pool, a bug; a key manager.
     let beyond = [
         DropReason::Loop,
         DropReason::Segmentation,
+        DropReason::Checksum,
         DropReason::NoBuffer,
         DropReason::Internal,
         DropReason::AcquireExpired,
